@@ -1,0 +1,74 @@
+-- What "make demo" shows, after load.sql and pipeline.sql.
+
+\pset pager off
+\pset footer off
+
+\echo
+\echo '== 1. What would a run do, and why?'
+\echo '   plan() computes nothing. Nothing was ever built, so everything is to do.'
+\echo
+SELECT * FROM vibepiper.plan('flights');
+
+\echo '== 2. The first run'
+\echo '   Each asset after those that it reads; all of it is published in one commit.'
+\echo
+SELECT asset, status, reason, rows,
+       round(extract(epoch FROM elapsed) * 1000) AS ms,
+       pg_size_pretty(bytes) AS size
+FROM vibepiper.run('flights', parallel => false);
+
+\echo '== 3. Read the results'
+\echo '   To a reader every asset is a view.'
+\echo
+SELECT metric, value, detail FROM flights.dashboard ORDER BY position;
+
+SELECT * FROM flights.worst_days ORDER BY rank LIMIT 5;
+
+\echo '   To the planner it is a table with indexes and statistics:'
+\echo
+EXPLAIN (COSTS OFF)
+SELECT scheduled_at, departed_at, arr_delay
+FROM flights.departures
+WHERE carrier = 'UA' AND flight_number = 15 AND flight_date >= '2013-12-01';
+
+EXPLAIN (COSTS OFF)
+SELECT a.airline, c.on_time_percent
+FROM flights.carrier_punctuality AS c
+JOIN flights.airlines AS a USING (carrier)
+WHERE c.flights > 10000;
+
+\echo '== 4. Run again'
+\echo '   Nothing is out of date, so nothing is computed.'
+\echo
+SELECT status, count(*) AS assets, round(sum(extract(epoch FROM elapsed)) * 1000) AS ms
+FROM vibepiper.run('flights', parallel => false)
+GROUP BY status;
+
+\echo '== 5. A source changes'
+\echo '   An airline gets a new name. This version does not notice changes of source tables by'
+\echo '   itself, so we say which asset reads the table. A run then computes that asset and what'
+\echo '   is built on it; the other assets, the big ones among them, are left alone.'
+\echo
+UPDATE raw.airlines SET name = 'ExpressJet' WHERE carrier = 'EV';
+\echo '   UPDATE raw.airlines SET name = ''ExpressJet'' WHERE carrier = ''EV'';'
+\echo '   SELECT vibepiper.invalidate(''flights.airlines'');'
+\echo
+SELECT vibepiper.invalidate('flights.airlines') \g /dev/null
+SELECT * FROM vibepiper.plan('flights');
+SELECT asset, status, reason, rows,
+       round(extract(epoch FROM elapsed) * 1000) AS ms
+FROM vibepiper.run('flights', parallel => false);
+
+SELECT metric, value, detail FROM flights.dashboard WHERE metric LIKE '%airline%' ORDER BY position;
+
+\echo '== 6. A false alarm'
+\echo '   The airports are computed again, but their rows come out the same. The hash of the data'
+\echo '   says so, and nothing that reads them is computed.'
+\echo
+\echo '   SELECT vibepiper.invalidate(''flights.airports'', downstream => false);'
+\echo
+SELECT vibepiper.invalidate('flights.airports', downstream => false) \g /dev/null
+SELECT status, count(*) AS assets, min(asset) AS "for example"
+FROM vibepiper.run('flights', parallel => false)
+GROUP BY status
+ORDER BY assets;

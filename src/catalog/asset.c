@@ -1,0 +1,404 @@
+/*
+ * asset.c
+ *	  Rows of vibepiper.asset and vibepiper.dependency as structs.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+
+#include "catalog/asset.h"
+#include "common/names.h"
+#include "common/spi.h"
+#include "common/nearest.h"
+
+#define ASSET_COLUMNS \
+	"SELECT a.asset_id, a.def, a.stub, a.pipeline_id, c.relowner, n.nspname::text," \
+	" s.relname::text, a.query, a.code_hash, a.signature, a.cache, a.cache_ttl," \
+	" a.lazy, a.parallel, a.storage, a.on_miss, a.indexes, a.settings, a.hints," \
+	" a.depends_on, a.tags, a.retries, a.retry_delay, a.timeout, a.description," \
+	" a.environment, a.pinned_run" \
+	" FROM vibepiper.asset a JOIN pg_class c ON c.oid = a.def" \
+	" JOIN pg_class s ON s.oid = a.stub JOIN pg_namespace n ON n.oid = s.relnamespace "
+
+static void
+read_options(VpSpi *spi, uint64 row, VpAssetOptions *o)
+{
+	o->cache = vp_col_bool(row, 11);
+	o->cache_ttl = vp_col_interval(spi, row, 12);
+	o->lazy = vp_col_bool(row, 13);
+	o->parallel = vp_col_bool(row, 14);
+	o->storage = vp_col_text(spi, row, 15);
+	o->on_miss = vp_col_text(spi, row, 16);
+	o->indexes = vp_col_texts(spi, row, 17);
+	o->settings = vp_col_texts(spi, row, 18);
+	o->hints = vp_col_text(spi, row, 19);
+	o->depends_on = vp_col_texts(spi, row, 20);
+	o->tags = vp_col_texts(spi, row, 21);
+	o->retries = vp_col_int32(row, 22, 0);
+	o->retry_delay = vp_col_interval(spi, row, 23);
+	o->timeout = vp_col_interval(spi, row, 24);
+	o->description = vp_col_text(spi, row, 25);
+}
+
+static VpAsset *
+read_asset(VpSpi *spi, uint64 row)
+{
+	VpAsset    *a = MemoryContextAllocZero(spi->caller, sizeof(VpAsset));
+	MemoryContext old;
+
+	a->id = vp_col_int32(row, 1, 0);
+	a->def = vp_col_oid(row, 2);
+	a->stub = vp_col_oid(row, 3);
+	a->pipeline_id = vp_col_int32(row, 4, 0);
+	a->owner = vp_col_oid(row, 5);
+	a->schema = vp_col_text(spi, row, 6);
+	a->name = vp_col_text(spi, row, 7);
+	a->query = vp_col_text(spi, row, 8);
+	a->code_hash = vp_col_hash(row, 9);
+	a->signature = vp_col_hash(row, 10);
+	read_options(spi, row, &a->options);
+	a->environment = vp_col_texts(spi, row, 26);
+	a->pinned_run = vp_col_int64(row, 27);
+	old = MemoryContextSwitchTo(spi->caller);
+	a->display = quote_qualified_identifier(a->schema, a->name);
+	MemoryContextSwitchTo(old);
+	return a;
+}
+
+/* List of VpAsset that the statement finds for one key. */
+static List *
+load(VpStatement *statement, Datum key)
+{
+	VpSpi		spi;
+	List	   *assets = NIL;
+	uint64		n;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(statement, &key, NULL, false);
+	for (uint64 i = 0; i < n; i++)
+	{
+		VpAsset    *asset = read_asset(&spi, i);
+		MemoryContext old = MemoryContextSwitchTo(spi.caller);
+
+		assets = lappend(assets, asset);
+		MemoryContextSwitchTo(old);
+	}
+	vp_spi_close(&spi);
+	return assets;
+}
+
+VpAsset *
+vp_asset_by_def(Oid def)
+{
+	static VpStatement statement = {
+		ASSET_COLUMNS "WHERE a.def = $1", 1, {OIDOID}
+	};
+	List	   *found = load(&statement, ObjectIdGetDatum(def));
+
+	return found == NIL ? NULL : linitial(found);
+}
+
+VpAsset *
+vp_asset_by_stub(Oid stub)
+{
+	static VpStatement statement = {
+		ASSET_COLUMNS "WHERE a.stub = $1", 1, {OIDOID}
+	};
+	List	   *found = load(&statement, ObjectIdGetDatum(stub));
+
+	return found == NIL ? NULL : linitial(found);
+}
+
+VpAsset *
+vp_asset_by_id(int32 id)
+{
+	static VpStatement statement = {
+		ASSET_COLUMNS "WHERE a.asset_id = $1", 1, {INT4OID}
+	};
+	List	   *found = load(&statement, Int32GetDatum(id));
+
+	return found == NIL ? NULL : linitial(found);
+}
+
+List *
+vp_assets_of_pipeline(int32 pipeline_id)
+{
+	static VpStatement statement = {
+		ASSET_COLUMNS "WHERE a.pipeline_id = $1 ORDER BY a.asset_id", 1, {INT4OID}
+	};
+
+	return load(&statement, Int32GetDatum(pipeline_id));
+}
+
+List *
+vp_asset_downstreams(int32 id)
+{
+	static VpStatement statement = {
+		ASSET_COLUMNS "WHERE a.asset_id IN (SELECT d.asset_id"
+		" FROM vibepiper.dependency d WHERE d.upstream_id = $1) ORDER BY a.asset_id",
+		1, {INT4OID}
+	};
+
+	return load(&statement, Int32GetDatum(id));
+}
+
+List *
+vp_asset_upstream_ids(int32 id)
+{
+	static VpStatement statement = {
+		"SELECT upstream_id FROM vibepiper.dependency WHERE asset_id = $1"
+		" AND upstream_id IS NOT NULL ORDER BY 1", 1, {INT4OID}
+	};
+	VpSpi		spi;
+	Datum		key = Int32GetDatum(id);
+	List	   *ids = NIL;
+	uint64		n;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, &key, NULL, false);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(spi.caller);
+
+		ids = lappend_int(ids, vp_col_int32(i, 1, 0));
+		MemoryContextSwitchTo(old);
+	}
+	vp_spi_close(&spi);
+	return ids;
+}
+
+static List *
+all_names(void)
+{
+	static VpStatement statement = {
+		"SELECT n.nspname || '.' || s.relname FROM vibepiper.asset a"
+		" JOIN pg_class s ON s.oid = a.stub"
+		" JOIN pg_namespace n ON n.oid = s.relnamespace ORDER BY 1", 0, {0}
+	};
+	VpSpi		spi;
+	uint64		n;
+	List	   *names = NIL;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, NULL, NULL, false);
+	for (uint64 i = 0; i < n; i++)
+	{
+		char	   *name = vp_col_text(&spi, i, 1);
+		MemoryContext old = MemoryContextSwitchTo(spi.caller);
+
+		names = lappend(names, name);
+		MemoryContextSwitchTo(old);
+	}
+	vp_spi_close(&spi);
+	return names;
+}
+
+VpAsset *
+vp_asset_by_name(const char *name)
+{
+	Oid			stub = RangeVarGetRelid(vp_name_parse(name), NoLock, true);
+	VpAsset    *asset = OidIsValid(stub) ? vp_asset_by_stub(stub) : NULL;
+	List	   *near;
+
+	if (asset != NULL)
+		return asset;
+	near = vp_nearest_names(name, all_names(), 1);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 OidIsValid(stub)
+			 ? errmsg("\"%s\" is not an asset", name)
+			 : errmsg("asset \"%s\" does not exist", name),
+			 near != NIL
+			 ? errhint("Did you mean \"%s\"?", (char *) linitial(near)) : 0));
+}
+
+void
+vp_asset_check_owner(const VpAsset *asset)
+{
+	if (!has_privs_of_role(GetUserId(), asset->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of asset %s", asset->display)));
+}
+
+static void
+put_text(Datum *values, char *nulls, int i, const char *text)
+{
+	if (text != NULL)
+		values[i] = CStringGetTextDatum(text);
+	else
+		nulls[i] = 'n';
+}
+
+static void
+put_interval(Datum *values, char *nulls, int i, Interval *interval)
+{
+	if (interval != NULL)
+		values[i] = IntervalPGetDatum(interval);
+	else
+		nulls[i] = 'n';
+}
+
+#define ASSET_ARGS 24
+#define ASSET_TYPES \
+	{INT4OID, OIDOID, OIDOID, INT4OID, TEXTOID, UUIDOID, UUIDOID, BOOLOID, \
+	INTERVALOID, BOOLOID, BOOLOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, \
+	TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INTERVALOID, \
+	TEXTOID, TEXTARRAYOID, BOOLOID}
+#define ASSET_FIELDS \
+	"(def, stub, pipeline_id, query, code_hash, signature, cache, cache_ttl," \
+	" lazy, parallel, storage, on_miss, indexes, settings, hints, depends_on, tags," \
+	" retries, retry_delay, timeout, description, environment, error_on_miss)"
+#define ASSET_PARAMS \
+	"($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17," \
+	" $18, $19, $20, $21, $22, $23, $24)"
+
+static void
+fill_values(const VpAsset *a, Datum *values, char *nulls)
+{
+	const VpAssetOptions *o = &a->options;
+
+	memset(nulls, ' ', ASSET_ARGS);
+	values[0] = Int32GetDatum(a->id);
+	values[1] = ObjectIdGetDatum(a->def);
+	values[2] = ObjectIdGetDatum(a->stub);
+	values[3] = Int32GetDatum(a->pipeline_id);
+	values[4] = CStringGetTextDatum(a->query);
+	values[5] = vp_hash_datum(a->code_hash);
+	values[6] = vp_hash_datum(a->signature);
+	values[7] = BoolGetDatum(o->cache);
+	put_interval(values, nulls, 8, o->cache_ttl);
+	values[9] = BoolGetDatum(o->lazy);
+	values[10] = BoolGetDatum(o->parallel);
+	put_text(values, nulls, 11, o->storage);
+	put_text(values, nulls, 12, o->on_miss);
+	values[13] = vp_texts_datum(o->indexes);
+	values[14] = vp_texts_datum(o->settings);
+	put_text(values, nulls, 15, o->hints);
+	values[16] = vp_texts_datum(o->depends_on);
+	values[17] = vp_texts_datum(o->tags);
+	values[18] = Int32GetDatum(o->retries);
+	put_interval(values, nulls, 19, o->retry_delay);
+	put_interval(values, nulls, 20, o->timeout);
+	put_text(values, nulls, 21, o->description);
+	values[22] = vp_texts_datum(a->environment);
+	values[23] = BoolGetDatum(a->error_on_miss);
+}
+
+void
+vp_asset_insert(VpAsset *a)
+{
+	static VpStatement statement = {
+		"INSERT INTO vibepiper.asset " ASSET_FIELDS " VALUES " ASSET_PARAMS
+		" RETURNING asset_id", ASSET_ARGS, ASSET_TYPES
+	};
+	Datum		values[ASSET_ARGS];
+	char		nulls[ASSET_ARGS];
+	VpSpi		spi;
+
+	fill_values(a, values, nulls);
+	vp_spi_open(&spi);
+	(void) vp_spi_run(&statement, values, nulls, false);
+	a->id = vp_col_int32(0, 1, 0);
+	vp_spi_close(&spi);
+}
+
+void
+vp_asset_update(const VpAsset *a)
+{
+	static VpStatement statement = {
+		"UPDATE vibepiper.asset SET " ASSET_FIELDS " = " ASSET_PARAMS
+		", changed_at = CASE WHEN code_hash = $6 THEN changed_at ELSE now() END"
+		" WHERE asset_id = $1", ASSET_ARGS, ASSET_TYPES
+	};
+	Datum		values[ASSET_ARGS];
+	char		nulls[ASSET_ARGS];
+	VpSpi		spi;
+
+	fill_values(a, values, nulls);
+	vp_spi_open(&spi);
+	(void) vp_spi_run(&statement, values, nulls, false);
+	vp_spi_close(&spi);
+
+	/* readers' plans depend on the definition view */
+	CacheInvalidateRelcacheByRelid(a->def);
+}
+
+void
+vp_asset_delete(int32 id)
+{
+	static VpStatement statements[] = {
+		{"DELETE FROM vibepiper.dependency WHERE asset_id = $1", 1, {INT4OID}},
+		{"DELETE FROM vibepiper.mapping m USING vibepiper.asset a"
+		" WHERE a.asset_id = $1 AND m.def = a.def", 1, {INT4OID}},
+		{"DELETE FROM vibepiper.version WHERE asset_id = $1", 1, {INT4OID}},
+		{"DELETE FROM vibepiper.slot WHERE asset_id = $1", 1, {INT4OID}},
+		{"DELETE FROM vibepiper.publication WHERE asset_id = $1", 1, {INT4OID}},
+		{"DELETE FROM vibepiper.asset WHERE asset_id = $1", 1, {INT4OID}},
+	};
+	Datum		key = Int32GetDatum(id);
+	VpSpi		spi;
+
+	vp_spi_open(&spi);
+	for (int i = 0; i < (int) lengthof(statements); i++)
+		(void) vp_spi_run(&statements[i], &key, NULL, false);
+	vp_spi_close(&spi);
+}
+
+void
+vp_asset_pin(int32 id, int64 run)
+{
+	static VpStatement statement = {
+		"UPDATE vibepiper.asset SET pinned_run = nullif($2, 0) WHERE asset_id = $1",
+		2, {INT4OID, INT8OID}
+	};
+	Datum		values[2] = {Int32GetDatum(id), Int64GetDatum(run)};
+	VpSpi		spi;
+
+	vp_spi_open(&spi);
+	(void) vp_spi_run(&statement, values, NULL, false);
+	vp_spi_close(&spi);
+}
+
+static void
+insert_dependency(int32 id, int32 upstream, Oid source, bool declared)
+{
+	static VpStatement statement = {
+		"INSERT INTO vibepiper.dependency (asset_id, upstream_id, source, declared)"
+		" SELECT $1, nullif($2, 0), nullif($3, 0::oid), $4"
+		" WHERE NOT EXISTS (SELECT FROM vibepiper.dependency WHERE asset_id = $1"
+		" AND upstream_id IS NOT DISTINCT FROM nullif($2, 0)"
+		" AND source IS NOT DISTINCT FROM nullif($3, 0::oid))",
+		4, {INT4OID, INT4OID, OIDOID, BOOLOID}
+	};
+	Datum		values[4] = {Int32GetDatum(id), Int32GetDatum(upstream),
+	ObjectIdGetDatum(source), BoolGetDatum(declared)};
+
+	(void) vp_spi_run(&statement, values, NULL, false);
+}
+
+void
+vp_dependencies_write(int32 id, List *upstreams, List *sources, List *declared)
+{
+	static VpStatement clear = {
+		"DELETE FROM vibepiper.dependency WHERE asset_id = $1", 1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(id);
+	VpSpi		spi;
+	ListCell   *lc;
+
+	vp_spi_open(&spi);
+	(void) vp_spi_run(&clear, &key, NULL, false);
+	foreach(lc, upstreams)
+		insert_dependency(id, lfirst_int(lc), InvalidOid, false);
+	foreach(lc, sources)
+		insert_dependency(id, 0, lfirst_oid(lc), false);
+	foreach(lc, declared)
+		insert_dependency(id, lfirst_int(lc), InvalidOid, true);
+	vp_spi_close(&spi);
+}

@@ -1,0 +1,84 @@
+/*
+ * asset.h
+ *	  Rows of vibepiper.asset and vibepiper.dependency as structs.
+ *
+ * Everything returned is palloc'd in the caller's memory context.
+ */
+#ifndef VP_ASSET_H
+#define VP_ASSET_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "nodes/primnodes.h"
+#include "utils/timestamp.h"
+
+#include "common/hash.h"
+
+/* What a user can say of an asset besides its query. */
+typedef struct VpAssetOptions
+{
+	bool		cache;
+	Interval   *cache_ttl;		/* NULL: none */
+	bool		lazy;
+	bool		parallel;
+	char	   *storage;		/* NULL: the pipeline's */
+	char	   *on_miss;		/* NULL: the pipeline's */
+	List	   *indexes;		/* of char * */
+	List	   *settings;
+	char	   *hints;
+	List	   *depends_on;
+	List	   *tags;
+	int32		retries;
+	Interval   *retry_delay;
+	Interval   *timeout;		/* NULL: none */
+	char	   *description;
+} VpAssetOptions;
+
+typedef struct VpAsset
+{
+	int32		id;
+	Oid			def;
+	Oid			stub;
+	int32		pipeline_id;
+	Oid			owner;			/* of the definition view */
+	char	   *schema;
+	char	   *name;
+	char	   *display;		/* qualified and quoted */
+	char	   *query;			/* as written */
+	VpHash		code_hash;
+	VpHash		signature;
+	VpAssetOptions options;
+	List	   *environment;	/* recorded settings */
+	bool		error_on_miss;	/* effective on_miss is 'error' */
+	int64		pinned_run;		/* 0: not pinned */
+} VpAsset;
+
+/* NULL if there is none. */
+extern VpAsset *vp_asset_by_def(Oid def);
+extern VpAsset *vp_asset_by_stub(Oid stub);
+extern VpAsset *vp_asset_by_id(int32 id);
+
+/* All assets of a pipeline, by asset_id. */
+extern List *vp_assets_of_pipeline(int32 pipeline_id);
+
+/* An existing asset by name; error (42704) with near names if there is none. */
+extern VpAsset *vp_asset_by_name(const char *name);
+
+/* Error (42501) unless the current user has the owner's rights. */
+extern void vp_asset_check_owner(const VpAsset *asset);
+
+extern void vp_asset_insert(VpAsset *asset);	/* sets ->id */
+extern void vp_asset_update(const VpAsset *asset);
+extern void vp_asset_delete(int32 id);	/* and all rows that hang on it */
+extern void vp_asset_pin(int32 id, int64 run);	/* 0: release */
+
+/* Dependencies: upstreams are asset ids, sources relation Oids. */
+extern void vp_dependencies_write(int32 id, List *upstreams, List *sources,
+								  List *declared);
+
+/* Assets that read this one directly. */
+extern List *vp_asset_downstreams(int32 id);	/* of VpAsset * */
+extern List *vp_asset_upstream_ids(int32 id);	/* of int */
+
+#endif							/* VP_ASSET_H */

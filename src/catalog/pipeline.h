@@ -1,0 +1,50 @@
+/*
+ * pipeline.h
+ *	  Rows of vibepiper.pipeline as structs.
+ *
+ * Everything returned is palloc'd in the caller's memory context.
+ */
+#ifndef VP_PIPELINE_H
+#define VP_PIPELINE_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+typedef struct VpPipeline
+{
+	int32		id;
+	char	   *name;
+	Oid			owner;
+	int32		max_workers;	/* 0: not set */
+	char	   *publish;		/* run, succeeded, asset */
+	char	   *storage;		/* unlogged, logged */
+	char	   *on_miss;		/* compute, error */
+	List	   *settings;		/* of char *, name=value */
+	int32		keep_versions;
+	char	   *description;
+	List	   *schemas;		/* of Oid, the default first */
+} VpPipeline;
+
+/* Error (42704), with near names, if there is none. */
+extern VpPipeline *vp_pipeline_by_name(const char *name);
+
+/* NULL if there is none. */
+extern VpPipeline *vp_pipeline_find(const char *name);
+extern VpPipeline *vp_pipeline_by_id(int32 id);
+
+/* Pipeline that owns the schema, or 0. */
+extern int32 vp_pipeline_of_schema(Oid schema);
+
+/* Insert (sets ->id) or update, with its schemas. */
+extern void vp_pipeline_insert(VpPipeline *pipeline);
+extern void vp_pipeline_update(const VpPipeline *pipeline);
+extern void vp_pipeline_delete(int32 id);
+
+/* Serializes definitions and runs of one pipeline until end of transaction. */
+extern void vp_pipeline_lock(int32 id);
+
+/* Error (42501) unless the current user has the owner's rights. */
+extern void vp_pipeline_check_owner(const VpPipeline *pipeline);
+
+#endif							/* VP_PIPELINE_H */

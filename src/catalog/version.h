@@ -1,0 +1,104 @@
+/*
+ * version.h
+ *	  Rows of vibepiper.slot, version, mapping and publication as structs.
+ *
+ * Everything returned is palloc'd in the caller's memory context.
+ */
+#ifndef VP_VERSION_H
+#define VP_VERSION_H
+
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "nodes/pg_list.h"
+#include "utils/snapshot.h"
+#include "utils/timestamp.h"
+
+#include "common/hash.h"
+
+typedef struct VpVersion
+{
+	int64		id;				/* 0: not stored yet */
+	int32		asset_id;
+	Oid			slot;
+	Oid			filenode;
+	int64		run_id;
+	VpHash		code_hash;
+	VpHash		signature;
+	VpHash		data_hash;
+	List	   *upstreams;		/* of int: asset ids, and in the same order ... */
+	List	   *upstream_hashes;	/* ... of VpHash *: the data that was read */
+	int64		rows;
+	int64		bytes;
+	int64		elapsed;		/* microseconds */
+	int64		incarnation;
+	TimestampTz built_at;
+	TimestampTz as_of;
+	bool		invalidated;
+	bool		published;
+} VpVersion;
+
+/* One row of vibepiper.mapping: what a name means. */
+typedef struct VpPart
+{
+	int64		version_id;
+	Oid			slot;
+	Oid			filenode;
+	VpHash		signature;
+	bool		nonempty;
+	int64		incarnation;
+	TransactionId xmin;			/* raw, of the row */
+} VpPart;
+
+typedef struct VpSlot
+{
+	Oid			oid;
+	int32		asset_id;
+	VpHash		signature;
+	char		persistence;
+	int64		version_id;		/* 0: nothing that anybody wants */
+} VpSlot;
+
+extern int64 vp_version_insert(const VpVersion *version);
+extern VpVersion *vp_version_by_id(int64 id);
+
+/* The newest stored, never published version of an asset since its published one. */
+extern VpVersion *vp_version_unpublished(int32 asset_id);
+
+/* Version that the asset's publication in a run, or the last before it, named. */
+extern int64 vp_version_as_of_run(int32 asset_id, int64 run_id);
+
+/* It was computed again, with the same rows, by another run. */
+extern void vp_version_confirm(const VpVersion *version);
+extern void vp_version_delete(int64 id);
+
+/* Flag all stored versions of these assets (ids); returns how many assets had some. */
+extern int	vp_versions_invalidate(List *asset_ids);
+
+/* Parts of the mapping of a definition as a snapshot sees them, by part. */
+extern List *vp_mapping_read(Oid def, Snapshot snapshot);	/* of VpPart * */
+
+/* Make a definition mean these versions; the caller notes the publication. */
+extern void vp_mapping_write(Oid def, int32 asset_id, int64 run_id, List *versions);
+
+/* Slots of an asset, by Oid. */
+extern List *vp_slots_of_asset(int32 asset_id);
+extern void vp_slot_insert(const VpSlot *slot);
+extern void vp_slot_set_version(Oid slot, int64 version_id);
+extern void vp_slot_delete(Oid slot);
+
+/*
+ * Slots whose version nobody can see and nobody wants: not published, taken
+ * off the mapping before `horizon` (or never on it), not one of the
+ * keep_versions newest.  A slot without version is one.
+ */
+extern List *vp_slots_reusable(int32 asset_id, FullTransactionId horizon,
+							   int keep_versions, int64 current_run);
+
+extern uint64 vp_hash_seed(void);
+
+/* int[] and uuid[] to a list of int, of VpHash * */
+extern List *vp_ids_from_datum(Datum array);
+extern List *vp_hashes_from_datum(Datum array);
+
+#endif							/* VP_VERSION_H */

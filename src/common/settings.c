@@ -1,0 +1,103 @@
+/*
+ * settings.c
+ *	  Lists of settings, 'name=value': check, record, apply.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "common/settings.h"
+
+/*
+ * Settings on which the rows of a query can depend: input and output formats
+ * and defaults of text search and locale.  Planner settings change plans, not
+ * rows; what changes how a text is parsed is settled when it is defined.
+ */
+static const char *const recorded[] = {
+	"TimeZone", "DateStyle", "IntervalStyle", "timezone_abbreviations",
+	"extra_float_digits", "bytea_output", "xmlbinary", "xmloption",
+	"lc_monetary", "lc_numeric", "lc_time", "default_text_search_config",
+	"array_nulls", "standard_conforming_strings", "backslash_quote",
+	"quote_all_identifiers", "transform_null_equals"
+};
+
+/* Splits at the first '='; returns false if there is no name before it. */
+static bool
+split(const char *setting, char **name, const char **value)
+{
+	const char *equals = strchr(setting, '=');
+	const char *end = equals;
+
+	if (equals == NULL)
+		return false;
+	while (end > setting && isspace((unsigned char) end[-1]))
+		end--;
+	while (isspace((unsigned char) *setting))
+		setting++;
+	if (end <= setting)
+		return false;
+	*name = pnstrdup(setting, end - setting);
+	*value = equals + 1;
+	while (isspace((unsigned char) **value))
+		(*value)++;
+	return true;
+}
+
+void
+vp_settings_check(List *settings)
+{
+	ListCell   *lc;
+
+	foreach(lc, settings)
+	{
+		char	   *name;
+		const char *value;
+
+		if (!split(lfirst(lc), &name, &value))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid setting \"%s\"", (char *) lfirst(lc)),
+					 errhint("Write name=value, for example 'work_mem=64MB'.")));
+		(void) set_config_option(name, value, superuser() ? PGC_SUSET : PGC_USERSET,
+								 PGC_S_TEST, GUC_ACTION_SAVE, false, 0, false);
+	}
+}
+
+List *
+vp_settings_record(const char *search_path)
+{
+	List	   *settings = NIL;
+
+	settings = lappend(settings, psprintf("search_path=%s", search_path));
+	for (int i = 0; i < (int) lengthof(recorded); i++)
+	{
+		const char *value = GetConfigOption(recorded[i], true, false);
+
+		if (value != NULL)
+			settings = lappend(settings,
+							   psprintf("%s=%s", recorded[i], value));
+	}
+	return settings;
+}
+
+void
+vp_settings_apply(List *settings)
+{
+	ListCell   *lc;
+
+	foreach(lc, settings)
+	{
+		char	   *name;
+		const char *value;
+		const char *now;
+
+		if (!split(lfirst(lc), &name, &value))
+			elog(ERROR, "invalid recorded setting \"%s\"", (char *) lfirst(lc));
+		now = GetConfigOption(name, true, false);
+		if (now == NULL || strcmp(now, value) != 0)
+			(void) set_config_option(name, value,
+									 superuser() ? PGC_SUSET : PGC_USERSET,
+									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	}
+}

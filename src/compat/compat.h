@@ -1,0 +1,170 @@
+/*
+ * compat.h
+ *	  Everything that differs between PostgreSQL 15 and 19, in one place.
+ *
+ * The rest of the project is written to one shape; this header (and nothing
+ * else) tests PG_VERSION_NUM.
+ */
+#ifndef VP_COMPAT_H
+#define VP_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/index.h"
+#include "commands/defrem.h"
+#include "commands/vacuum.h"
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "parser/parse_relation.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+#if PG_VERSION_NUM < 150000
+#error "vibepiper needs PostgreSQL 15 or newer"
+#endif
+
+/* The relation file's number is RelFileNumber since 16. */
+#if PG_VERSION_NUM < 160000
+#define vp_filenode(rel)			((rel)->rd_node.relNode)
+#define vp_new_filenode(rel, persistence) \
+	RelationSetNewRelfilenode(rel, persistence)
+#define vp_name_list(text)			stringToQualifiedNameList(text)
+#else
+#define vp_filenode(rel)			((rel)->rd_locator.relNumber)
+#define vp_new_filenode(rel, persistence) \
+	RelationSetNewRelfilenumber(rel, persistence)
+#define vp_name_list(text)			stringToQualifiedNameList(text, NULL)
+#endif
+
+/* The planner hook got the EXPLAIN state in 19. */
+#if PG_VERSION_NUM >= 190000
+#define VP_PLANNER_ARGS \
+	Query *parse, const char *query_string, int cursorOptions, \
+	ParamListInfo boundParams, ExplainState *es
+#define VP_PLANNER_PASS				parse, query_string, cursorOptions, boundParams, es
+#else
+#define VP_PLANNER_ARGS \
+	Query *parse, const char *query_string, int cursorOptions, \
+	ParamListInfo boundParams
+#define VP_PLANNER_PASS				parse, query_string, cursorOptions, boundParams
+#endif
+
+/* Rebuild all indexes of a relation. */
+static inline void
+vp_reindex_relation(Oid relid)
+{
+	ReindexParams params = {0};
+
+#if PG_VERSION_NUM >= 170000
+	(void) reindex_relation(NULL, relid, 0, &params);
+#else
+	(void) reindex_relation(relid, 0, &params);
+#endif
+}
+
+/* Create an index without asking for rights. */
+static inline void
+vp_define_index(Oid relid, IndexStmt *stmt)
+{
+#if PG_VERSION_NUM >= 190000
+	(void) DefineIndex(NULL, relid, stmt, InvalidOid, InvalidOid, InvalidOid, -1,
+					   false, false, true, false, true);
+#elif PG_VERSION_NUM >= 160000
+	(void) DefineIndex(relid, stmt, InvalidOid, InvalidOid, InvalidOid, -1,
+					   false, false, true, false, true);
+#else
+	(void) DefineIndex(relid, stmt, InvalidOid, InvalidOid, InvalidOid,
+					   false, false, true, false, true);
+#endif
+}
+
+/* ANALYZE one relation inside the current transaction. */
+static inline void
+vp_analyze(Oid relid)
+{
+	VacuumParams params = {0};
+
+	params.options = VACOPT_ANALYZE;
+	params.freeze_min_age = -1;
+	params.freeze_table_age = -1;
+	params.multixact_freeze_min_age = -1;
+	params.multixact_freeze_table_age = -1;
+#if PG_VERSION_NUM >= 190000
+	params.log_vacuum_min_duration = -1;
+	params.log_analyze_min_duration = -1;
+#else
+	params.log_min_duration = -1;
+#endif
+	analyze_rel(relid, NULL, &params, NIL, true, NULL);
+}
+
+/* Plan a rewritten query. */
+#if PG_VERSION_NUM >= 190000
+#define vp_plan(query, text, options, params) \
+	planner(query, text, options, params, NULL)
+#else
+#define vp_plan(query, text, options, params) \
+	planner(query, text, options, params)
+#endif
+
+/* Run a query to its end. */
+#if PG_VERSION_NUM >= 180000
+#define vp_executor_run(desc)		ExecutorRun(desc, ForwardScanDirection, 0)
+#else
+#define vp_executor_run(desc)		ExecutorRun(desc, ForwardScanDirection, 0, true)
+#endif
+
+/*
+ * Rights that the executor checks for a range-table entry: fields of the
+ * entry in 15, a list of its own in the Query since 16.
+ */
+static inline void
+vp_rte_set_rights(Query *query, RangeTblEntry *rte, AclMode rights, Oid user)
+{
+#if PG_VERSION_NUM < 160000
+	rte->requiredPerms = rights;
+	rte->checkAsUser = user;
+	rte->selectedCols = NULL;
+#else
+	RTEPermissionInfo *info = addRTEPermissionInfo(&query->rteperminfos, rte);
+
+	info->requiredPerms = rights;
+	info->checkAsUser = user;
+#endif
+}
+
+/* The view whose expansion this sub-query is, if its entry tells (16 on). */
+static inline Oid
+vp_rte_expanded_view(const RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM < 160000
+	return InvalidOid;
+#else
+	return rte->rtekind == RTE_SUBQUERY ? rte->relid : InvalidOid;
+#endif
+}
+
+/* The view whose expansion this query is, if its own entries tell (15). */
+static inline Oid
+vp_query_expanded_view(const Query *query)
+{
+#if PG_VERSION_NUM < 160000
+	if (list_length(query->rtable) >= PRS2_NEW_VARNO)
+	{
+		RangeTblEntry *rte = linitial_node(RangeTblEntry, query->rtable);
+
+		if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_VIEW &&
+			!rte->inFromCl)
+			return rte->relid;
+	}
+#endif
+	return InvalidOid;
+}
+
+#endif							/* VP_COMPAT_H */

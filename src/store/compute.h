@@ -1,0 +1,38 @@
+/*
+ * compute.h
+ *	  Run an asset's definition as its owner.
+ */
+#ifndef VP_COMPUTE_H
+#define VP_COMPUTE_H
+
+#include "postgres.h"
+
+#include "tcop/dest.h"
+#include "utils/snapshot.h"
+
+#include "catalog/asset.h"
+
+/* The owner's identity and the recorded settings, between enter and leave. */
+typedef struct VpIdentity
+{
+	Oid			user;
+	int			security;
+	int			guc_level;
+} VpIdentity;
+
+/*
+ * Become the asset's owner, with SECURITY_RESTRICTED_OPERATION, the recorded
+ * settings, then the pipeline's, then the asset's.  An error needs no
+ * vp_identity_leave(): abort restores everything.
+ */
+extern void vp_identity_enter(VpIdentity *identity, const VpAsset *asset,
+							  List *pipeline_settings);
+extern void vp_identity_leave(const VpIdentity *identity);
+
+/*
+ * Send the definition's rows, as the snapshot and this transaction see its
+ * sources, to dest.  The caller has entered the owner's identity.
+ */
+extern void vp_compute(const VpAsset *asset, Snapshot snapshot, DestReceiver *dest);
+
+#endif							/* VP_COMPUTE_H */

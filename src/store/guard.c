@@ -1,0 +1,204 @@
+/*
+ * guard.c
+ *	  Slots and definitions aren't changed by hand.
+ *
+ * DML is refused by the planner hook, DDL by the object access hook.  VACUUM
+ * FULL would give a slot a new relation file and so lose its version: slots
+ * are taken off its list.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parsetree.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "common/extension.h"
+#include "compat/compat.h"
+#include "store/guard.h"
+
+static object_access_hook_type prev_object_access_hook = NULL;
+static ProcessUtility_hook_type prev_utility_hook = NULL;
+static int	open_guards = 0;
+
+static void
+refuse(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("cannot change \"%s\": it belongs to vibepiper", get_rel_name(relid)),
+			 errhint("Use vibepiper.define_asset(), run(), purge() or drop_asset().")));
+}
+
+void
+vp_guard_dml(const Query *query)
+{
+	Oid			relid;
+
+	if (query->resultRelation == 0)
+		return;
+	relid = rt_fetch(query->resultRelation, query->rtable)->relid;
+	if (get_rel_namespace(relid) == vp_extension()->store_schema)
+		refuse(relid);
+}
+
+void
+vp_guard_open(void)
+{
+	open_guards++;
+}
+
+void
+vp_guard_close(void)
+{
+	open_guards--;
+}
+
+static bool
+is_ours(Oid relid)
+{
+	const VpExtension *ext = vp_extension();
+	Oid			schema;
+
+	if (!ext->installed)
+		return false;
+	schema = get_rel_namespace(relid);
+	return OidIsValid(schema) &&
+		(schema == ext->store_schema || schema == ext->def_schema);
+}
+
+static void
+object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id,
+			  void *arg)
+{
+	if (prev_object_access_hook)
+		prev_object_access_hook(access, class_id, object, sub_id, arg);
+	if (open_guards > 0 || class_id != RelationRelationId ||
+		!IsTransactionState() || creating_extension || IsBinaryUpgrade)
+		return;
+	if ((access == OAT_POST_ALTER || access == OAT_TRUNCATE) && is_ours(object))
+		refuse(object);
+}
+
+/* VACUUM FULL without a list: list every table but our slots. */
+static List *
+tables_to_rewrite(void)
+{
+	Relation	rel = table_open(RelationRelationId, AccessShareLock);
+	TableScanDesc scan = table_beginscan_catalog(rel, 0, NULL);
+	HeapTuple	tuple;
+	List	   *rels = NIL;
+
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if ((form->relkind == RELKIND_RELATION || form->relkind == RELKIND_MATVIEW) &&
+			form->relnamespace != vp_extension()->store_schema &&
+			(form->relpersistence != RELPERSISTENCE_TEMP ||
+			 isTempNamespace(form->relnamespace)))
+			rels = lappend(rels,
+						   makeVacuumRelation(makeRangeVar(get_namespace_name(form->relnamespace),
+														   pstrdup(NameStr(form->relname)), -1),
+											  form->oid, NIL));
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return rels;
+}
+
+static List *
+without_slots(List *rels)
+{
+	List	   *kept = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rels)
+	{
+		VacuumRelation *rel = lfirst_node(VacuumRelation, lc);
+		Oid			relid = OidIsValid(rel->oid) ? rel->oid :
+			RangeVarGetRelid(rel->relation, NoLock, true);
+
+		if (OidIsValid(relid) &&
+			get_rel_namespace(relid) == vp_extension()->store_schema)
+			ereport(WARNING,
+					(errmsg("skipping \"%s\": it belongs to vibepiper",
+							get_rel_name(relid))));
+		else
+			kept = lappend(kept, rel);
+	}
+	return kept;
+}
+
+static bool
+is_vacuum_full(const VacuumStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		if (strcmp(option->defname, "full") == 0)
+			return defGetBoolean(option);
+	}
+	return false;
+}
+
+static void
+utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo params,
+		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (IsA(pstmt->utilityStmt, VacuumStmt) &&
+		is_vacuum_full((VacuumStmt *) pstmt->utilityStmt) &&
+		IsTransactionState() && vp_extension()->installed)
+	{
+		VacuumStmt *stmt;
+		bool		all;
+
+		pstmt = copyObject(pstmt);
+		stmt = (VacuumStmt *) pstmt->utilityStmt;
+		all = stmt->rels == NIL;
+		stmt->rels = all ? tables_to_rewrite() : without_slots(stmt->rels);
+		if (stmt->rels == NIL)
+			return;
+	}
+	if (prev_utility_hook)
+		prev_utility_hook(pstmt, query_string, read_only_tree, context, params,
+						  env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
+								params, env, dest, qc);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+		open_guards = 0;
+}
+
+void
+vp_guard_init(void)
+{
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = object_access;
+	prev_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = utility;
+	RegisterXactCallback(xact_callback, NULL);
+}

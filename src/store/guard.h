@@ -1,0 +1,24 @@
+/*
+ * guard.h
+ *	  Slots and definitions aren't changed by hand.
+ */
+#ifndef VP_GUARD_H
+#define VP_GUARD_H
+
+#include "postgres.h"
+
+#include "nodes/parsenodes.h"
+
+/* Error (42809) if the query writes to a slot. */
+extern void vp_guard_dml(const Query *query);
+
+/*
+ * Our own changes of slots and definitions happen between these; they nest.
+ * An abort resets.
+ */
+extern void vp_guard_open(void);
+extern void vp_guard_close(void);
+
+extern void vp_guard_init(void);
+
+#endif							/* VP_GUARD_H */

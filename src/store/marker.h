@@ -1,0 +1,42 @@
+/*
+ * marker.h
+ *	  The asset's identity inside a plan.
+ *
+ * The planner hook leaves one marker per read of an asset, as text in the
+ * field `enrname` of a range-table entry of kind RTE_RELATION, which relations
+ * don't use and which survives planning, copying and the plan cache:
+ *
+ *	  "<def> <part> <nparts> <signature> <index>,<index>..."   a slot to be read
+ *	  "<def> -"												   a miss
+ *
+ * The indexes are those of the slot that was planned for, in the owner's
+ * order.  The first marker's entry also carries, in its field `subquery`, the
+ * query as it was before anything was replaced, in case it must be planned
+ * anew.
+ */
+#ifndef VP_MARKER_H
+#define VP_MARKER_H
+
+#include "postgres.h"
+
+#include "nodes/parsenodes.h"
+
+typedef struct VpMarker
+{
+	Oid			def;
+	bool		hit;
+	int			part;			/* from 0 */
+	int			nparts;
+	const char *signature;		/* 32 digits, not terminated */
+	const char *indexes;		/* text of the list */
+} VpMarker;
+
+extern char *vp_marker_hit(Oid def, int part, int nparts, const char *signature,
+						   List *indexes);
+extern char *vp_marker_miss(Oid def);
+
+/* False if the entry has none. */
+extern bool vp_marker_read(const RangeTblEntry *rte, VpMarker *marker);
+extern List *vp_marker_indexes(const VpMarker *marker); /* of Oid */
+
+#endif							/* VP_MARKER_H */

@@ -1,0 +1,55 @@
+/*
+ * resolve.h
+ *	  What an asset's name means for a snapshot.
+ *
+ * Rules (DESIGN: "what a name means"): inside a run, the version that the run
+ * staged; else the published version as the snapshot sees the mapping, if its
+ * columns are the stub's and its rows are there; else a miss.
+ */
+#ifndef VP_RESOLVE_H
+#define VP_RESOLVE_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/snapshot.h"
+
+#include "common/hash.h"
+
+typedef struct VpAssetInfo
+{
+	int32		id;
+	Oid			stub;
+	Oid			owner;
+	bool		lazy;
+	bool		error_on_miss;
+} VpAssetInfo;
+
+typedef struct VpResolution
+{
+	Oid			def;
+	VpAssetInfo info;
+	bool		hit;
+	int			nparts;
+	Oid			slot;			/* of the first part */
+	List	   *slots;			/* of all parts when there are several, else NIL */
+	char		signature[33];	/* of the version, hexadecimal */
+} VpResolution;
+
+/*
+ * Resolve; on a hit every slot is locked (AccessShareLock, until the end of
+ * the transaction).  False if no asset has this definition.
+ */
+extern bool vp_resolve(Oid def, Snapshot snapshot, VpResolution *result);
+
+/* What doesn't depend on snapshots; false if no asset has this definition. */
+extern bool vp_asset_info(Oid def, VpAssetInfo *info);
+
+/* Does a slot of this description fit the definition's columns? */
+extern bool vp_columns_match(Oid def, Oid relation);
+
+/* Indexes of a slot, in the order in which the asset's owner listed them. */
+extern List *vp_slot_indexes(Oid slot);
+
+
+#endif							/* VP_RESOLVE_H */

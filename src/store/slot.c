@@ -1,0 +1,365 @@
+/*
+ * slot.c
+ *	  Slots: relations in vibepiper_store, each holding one version.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/relation.h"
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/heap.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/toasting.h"
+#include "commands/defrem.h"
+#include "commands/tablecmds.h"
+#include "commands/vacuum.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_utilcmd.h"
+#include "parser/parser.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "catalog/version.h"
+#include "common/extension.h"
+#include "compat/compat.h"
+#include "store/guard.h"
+#include "store/slot.h"
+
+/* "<clause>" of an asset's option indexes, as the statement that it means. */
+static IndexStmt *
+parse_index(const char *clause, const char *schema, const char *relation,
+			const char *index)
+{
+	const char *rest = clause + strspn(clause, " \t\n\r");
+	bool		unique = pg_strncasecmp(rest, "unique", 6) == 0;
+	char	   *sql;
+	List	   *parsed;
+	IndexStmt  *stmt;
+
+	if (unique)
+		rest += 6;
+	sql = psprintf("CREATE %s INDEX %s ON %s %s", unique ? "UNIQUE" : "",
+				   quote_identifier(index),
+				   quote_qualified_identifier(schema, relation), rest);
+	parsed = raw_parser(sql, RAW_PARSE_DEFAULT);
+	if (list_length(parsed) != 1 ||
+		!IsA(linitial_node(RawStmt, parsed)->stmt, IndexStmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("invalid index clause \"%s\"", clause),
+				 errhint("Write for example '(order_id)', 'UNIQUE (id)' or 'USING brin (day)'.")));
+	stmt = (IndexStmt *) linitial_node(RawStmt, parsed)->stmt;
+	stmt = transformIndexStmt(get_relname_relid(relation, get_namespace_oid(schema, false)),
+							  stmt, sql);
+	return stmt;
+}
+
+static void
+index_error_callback(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+		errposition(0);
+	errcontext("index clause \"%s\"", (const char *) arg);
+}
+
+void
+vp_slot_check_indexes(List *clauses, Oid def)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(def));
+	char	   *relation = get_rel_name(def);
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		ErrorContextCallback callback = {
+			.callback = index_error_callback, .arg = lfirst(lc),
+			.previous = error_context_stack
+		};
+
+		error_context_stack = &callback;
+		(void) parse_index(lfirst(lc), schema, relation, "i");
+		error_context_stack = callback.previous;
+	}
+}
+
+static Datum
+no_autovacuum(void)
+{
+	static char *namespaces[] = HEAP_RELOPT_NAMESPACES;
+	List	   *options = list_make1(makeDefElem("autovacuum_enabled",
+												 (Node *) makeString("false"), -1));
+
+	return transformRelOptions((Datum) 0, options, NULL, namespaces, false, false);
+}
+
+static char *
+slot_name(const VpAsset *asset)
+{
+	Oid			schema = vp_extension()->store_schema;
+
+	for (int i = 1;; i++)
+	{
+		char	   *name = makeObjectName(asset->name, NULL,
+										  psprintf("%d_%d", asset->id, i));
+
+		if (!OidIsValid(get_relname_relid(name, schema)))
+			return name;
+	}
+}
+
+static Oid
+create_slot(const VpAsset *asset, char persistence)
+{
+	const VpExtension *ext = vp_extension();
+	Relation	def = relation_open(asset->def, AccessShareLock);
+	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(def));
+	Datum		options = no_autovacuum();
+	ObjectAddress slot;
+	ObjectAddress extension;
+	VpSlot		row = {0};
+
+	relation_close(def, NoLock);
+	row.oid = heap_create_with_catalog(slot_name(asset), ext->store_schema,
+									   InvalidOid, InvalidOid, InvalidOid,
+									   InvalidOid, asset->owner, HEAP_TABLE_AM_OID,
+									   desc, NIL, RELKIND_RELATION, persistence,
+									   false, false, ONCOMMIT_NOOP, options, false,
+									   true, true, InvalidOid, NULL);
+	CommandCounterIncrement();
+	NewRelationCreateToastTable(row.oid, options);
+	ObjectAddressSet(slot, RelationRelationId, row.oid);
+	ObjectAddressSet(extension, ExtensionRelationId, ext->extension);
+	recordDependencyOn(&slot, &extension, DEPENDENCY_EXTENSION);
+	CommandCounterIncrement();
+	LockRelationOid(row.oid, ShareUpdateExclusiveLock);
+
+	row.asset_id = asset->id;
+	row.signature = asset->signature;
+	row.persistence = persistence;
+	vp_slot_insert(&row);
+	return row.oid;
+}
+
+static void
+empty_toast(Oid toast, char persistence)
+{
+	Relation	rel = table_open(toast, NoLock);
+
+	vp_new_filenode(rel, persistence);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+	vp_reindex_relation(toast);
+}
+
+/* Give the slot a new, empty relation file. */
+static void
+empty_slot(const VpSlot *slot)
+{
+	Relation	rel = table_open(slot->oid, NoLock);
+	Oid			toast = rel->rd_rel->reltoastrelid;
+
+	vp_new_filenode(rel, slot->persistence);
+	pgstat_count_truncate(rel);
+	table_close(rel, NoLock);
+	if (OidIsValid(toast))
+	{
+		LockRelationOid(toast, ShareUpdateExclusiveLock);
+		empty_toast(toast, slot->persistence);
+	}
+	CommandCounterIncrement();
+}
+
+/* Transactions from here on may be unknown to some snapshot. */
+static FullTransactionId
+snapshot_horizon(void)
+{
+	Relation	mapping = table_open(vp_extension()->mapping, AccessShareLock);
+	TransactionId xid = GetOldestNonRemovableTransactionId(mapping);
+	FullTransactionId next = ReadNextFullTransactionId();
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	table_close(mapping, AccessShareLock);
+	if (xid > XidFromFullTransactionId(next))
+		epoch--;
+	return FullTransactionIdFromEpochAndXid(epoch, xid);
+}
+
+static void
+forget_version(const VpSlot *slot)
+{
+	if (slot->version_id == 0)
+		return;
+	vp_version_delete(slot->version_id);
+	vp_slot_set_version(slot->oid, 0);
+}
+
+static bool
+fits(const VpSlot *slot, const VpAsset *asset, char persistence)
+{
+	return slot->persistence == persistence &&
+		vp_hash_equal(slot->signature, asset->signature);
+}
+
+Oid
+vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
+				int64 run_id)
+{
+	ListCell   *lc;
+	Oid			slot = InvalidOid;
+
+	vp_guard_open();
+	foreach(lc, vp_slots_reusable(asset->id, snapshot_horizon(), keep_versions, run_id))
+	{
+		const VpSlot *candidate = lfirst(lc);
+
+		if (fits(candidate, asset, persistence) &&
+			ConditionalLockRelationOid(candidate->oid, ShareUpdateExclusiveLock))
+		{
+			forget_version(candidate);
+			empty_slot(candidate);
+			slot = candidate->oid;
+			break;
+		}
+	}
+	if (!OidIsValid(slot))
+		slot = create_slot(asset, persistence);
+	vp_guard_close();
+	return slot;
+}
+
+static void
+create_indexes(Oid slot, List *clauses)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(slot));
+	char	   *name = get_rel_name(slot);
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		char	   *index = makeObjectName(name, NULL, psprintf("i_%d", ++n));
+		ErrorContextCallback callback = {
+			.callback = index_error_callback, .arg = lfirst(lc),
+			.previous = error_context_stack
+		};
+		IndexStmt  *stmt;
+
+		error_context_stack = &callback;
+		stmt = parse_index(lfirst(lc), schema, name, index);
+		vp_define_index(slot, stmt);
+		error_context_stack = callback.previous;
+		CommandCounterIncrement();
+	}
+}
+
+void
+vp_slot_index(Oid slot, const VpAsset *asset)
+{
+	Relation	rel;
+	bool		has_indexes;
+
+	if (asset->options.indexes == NIL)
+		return;
+	rel = table_open(slot, AccessShareLock);
+	has_indexes = RelationGetIndexList(rel) != NIL;
+	table_close(rel, AccessShareLock);
+	vp_guard_open();
+	if (has_indexes)
+		vp_reindex_relation(slot);
+	else
+		create_indexes(slot, asset->options.indexes);
+	vp_guard_close();
+}
+
+void
+vp_slot_analyze(Oid slot)
+{
+	vp_analyze(slot);
+	CommandCounterIncrement();
+}
+
+Oid
+vp_slot_file(Oid slot)
+{
+	Relation	rel = table_open(slot, AccessShareLock);
+	Oid			file = rel->rd_rel->relfilenode;
+
+	table_close(rel, AccessShareLock);
+	return file;
+}
+
+int64
+vp_slot_size(Oid slot)
+{
+	return DatumGetInt64(DirectFunctionCall1(pg_total_relation_size,
+											 ObjectIdGetDatum(slot)));
+}
+
+bool
+vp_slot_is_lost(Oid slot)
+{
+	Relation	rel = try_relation_open(slot, AccessShareLock);
+	bool		lost = true;
+
+	if (rel == NULL)
+		return true;
+	if (rel->rd_rel->relpersistence != RELPERSISTENCE_UNLOGGED)
+		lost = false;
+	else if (!RecoveryInProgress())
+		lost = RelationGetNumberOfBlocks(rel) == 0;
+	relation_close(rel, AccessShareLock);
+	return lost;
+}
+
+void
+vp_slot_drop(Oid slot)
+{
+	ObjectAddress object;
+
+	vp_slot_delete(slot);
+	if (!OidIsValid(get_rel_namespace(slot)))
+		return;
+	ObjectAddressSet(object, RelationRelationId, slot);
+	vp_guard_open();
+	performDeletion(&object, DROP_CASCADE,
+					PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY |
+					PERFORM_DELETION_SKIP_EXTENSIONS);
+	vp_guard_close();
+}
+
+int
+vp_slots_trim(const VpAsset *asset, int keep_versions, bool all)
+{
+	int			dropped = 0;
+	ListCell   *lc;
+
+	foreach(lc, vp_slots_reusable(asset->id, snapshot_horizon(), keep_versions, 0))
+	{
+		const VpSlot *slot = lfirst(lc);
+
+		if (!all && vp_hash_equal(slot->signature, asset->signature))
+			continue;
+		if (!ConditionalLockRelationOid(slot->oid, AccessExclusiveLock))
+			continue;
+		forget_version(slot);
+		vp_slot_drop(slot->oid);
+		dropped++;
+	}
+	return dropped;
+}

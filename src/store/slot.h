@@ -1,0 +1,52 @@
+/*
+ * slot.h
+ *	  Slots: relations in vibepiper_store, each holding one version.
+ *
+ * Whoever calls these holds the pipeline's lock, so that slots of an asset are
+ * only handled by one transaction at a time.  A slot is refilled under
+ * ShareUpdateExclusiveLock: readers that hold plans made for an earlier
+ * version may lock it meanwhile, and go elsewhere (see doc/architecture.md).
+ */
+#ifndef VP_SLOT_H
+#define VP_SLOT_H
+
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "utils/relcache.h"
+
+#include "catalog/asset.h"
+
+/*
+ * An empty slot of the asset's signature, with a relation file that belongs to
+ * the current subtransaction: a reusable one, or a new one.  Its indexes are
+ * not usable before vp_slot_index().  Returns its Oid.
+ */
+extern Oid	vp_slot_acquire(const VpAsset *asset, char persistence,
+							int keep_versions, int64 run_id);
+
+/* Build (or rebuild) the asset's indexes; as the asset's owner. */
+extern void vp_slot_index(Oid slot, const VpAsset *asset);
+
+/* Collect statistics; as the asset's owner. */
+extern void vp_slot_analyze(Oid slot);
+
+/* Check an asset's index clauses against its definition view. */
+extern void vp_slot_check_indexes(List *clauses, Oid def);
+
+extern Oid	vp_slot_file(Oid slot);
+extern int64 vp_slot_size(Oid slot);
+
+/* Has an unlogged slot that should have rows been emptied by a crash? */
+extern bool vp_slot_is_lost(Oid slot);
+
+/* Drop the relation and its row. */
+extern void vp_slot_drop(Oid slot);
+
+/*
+ * Drop slots of an asset that can't be refilled, or, when `all`, every one
+ * that nobody can see or wants.  Returns how many.
+ */
+extern int	vp_slots_trim(const VpAsset *asset, int keep_versions, bool all);
+
+#endif							/* VP_SLOT_H */

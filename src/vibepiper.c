@@ -1,0 +1,35 @@
+/*
+ * vibepiper.c
+ *	  _PG_init: calls each module's init, nothing else.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "common/shmem.h"
+#include "store/executor.h"
+#include "store/guard.h"
+#include "store/miss.h"
+#include "store/planner.h"
+#include "store/staged.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	/* without preloading, CREATE EXTENSION and every function say so */
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	vp_shmem_init();
+	vp_staged_init();
+	vp_guard_init();
+	vp_planner_init();
+	vp_executor_init();
+	vp_miss_init();
+	MarkGUCPrefixReserved("vibepiper");
+}

@@ -1,0 +1,40 @@
+#!/bin/bash
+# make check: everything from an empty machine to the line "N passed, N failed".
+set -euo pipefail
+[ -z "${RESULTS:-}" ] || { mkdir -p "$RESULTS"; RESULTS=$(cd "$RESULTS" && pwd); }
+cd "$(dirname "$0")"
+. ./private-server.sh
+. ./suites.sh
+
+finish() {
+	local rc=$?
+	trap - EXIT
+	end_group
+	server_remove
+	summary $rc || exit 1
+	exit "$rc"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+copt=
+[ "${CI:-}" != true ] || copt=-Werror
+
+# pg_bsd_indent has no package in some releases; only CI insists.
+if have pg_bsd_indent || [ "${CI:-}" = true ] || apt-cache show pg-bsd-indent > /dev/null 2>&1; then
+	need build tap indent
+else
+	need build tap
+fi
+build_and_install "$root" COPT="$copt"
+server_prepare
+server_start
+
+if [ -z "${TESTS:-}" ]; then
+	check "lists in the Makefile" lists_match_files
+	check "layers" "$root/test/tools/check-layers.sh"
+	if have pg_bsd_indent; then check "indentation" "$root/test/tools/indent.sh" --check
+	else echo "skipped   indentation: pg_bsd_indent is not installed"; fi
+fi
+run_suites
