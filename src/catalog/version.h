@@ -26,7 +26,8 @@ typedef struct VpVersion
 	VpHash		code_hash;
 	VpHash		signature;
 	VpHash		data_hash;
-	List	   *upstreams;		/* of int: asset ids, and in the same order ... */
+	List	   *upstreams;		/* of int: asset ids, and in the same order
+								 * ... */
 	List	   *upstream_hashes;	/* ... of VpHash *: the data that was read */
 	int64		rows;
 	int64		bytes;

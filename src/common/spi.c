@@ -165,14 +165,14 @@ vp_col_text(VpSpi *spi, uint64 row, int col)
 	bool		isnull;
 	Datum		d = column(row, col, &isnull);
 	MemoryContext old;
-	char	   *text;
+	char	   *copy;
 
 	if (isnull)
 		return NULL;
 	old = MemoryContextSwitchTo(spi->caller);
-	text = TextDatumGetCString(d);
+	copy = TextDatumGetCString(d);
 	MemoryContextSwitchTo(old);
-	return text;
+	return copy;
 }
 
 Interval *
@@ -247,4 +247,20 @@ vp_texts_from_datum(Datum array)
 		if (!nulls[i])
 			texts = lappend(texts, TextDatumGetCString(elems[i]));
 	return texts;
+}
+
+List *
+vp_names_from_datum(Datum array)
+{
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+	List	   *names = NIL;
+
+	deconstruct_array(DatumGetArrayTypeP(array), NAMEOID, NAMEDATALEN, false,
+					  TYPALIGN_CHAR, &elems, &nulls, &n);
+	for (int i = 0; i < n; i++)
+		if (!nulls[i])
+			names = lappend(names, pstrdup(NameStr(*DatumGetName(elems[i]))));
+	return names;
 }

@@ -67,4 +67,7 @@ extern Datum vp_col_datum(VpSpi *spi, uint64 row, int column, bool *isnull);
 extern Datum vp_texts_datum(List *texts);
 extern List *vp_texts_from_datum(Datum array);
 
+/* name[] to a list of char * */
+extern List *vp_names_from_datum(Datum array);
+
 #endif							/* VP_SPI_H */

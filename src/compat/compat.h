@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/index.h"
+#include "catalog/pg_namespace.h"
 #include "commands/defrem.h"
 #include "commands/vacuum.h"
 #include "executor/executor.h"
@@ -19,6 +20,7 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parse_relation.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/regproc.h"
@@ -86,7 +88,7 @@ vp_define_index(Oid relid, IndexStmt *stmt)
 
 /* ANALYZE one relation inside the current transaction. */
 static inline void
-vp_analyze(Oid relid)
+vp_analyze_relation(Oid relid)
 {
 	VacuumParams params = {0};
 
@@ -136,6 +138,28 @@ vp_rte_set_rights(Query *query, RangeTblEntry *rte, AclMode rights, Oid user)
 
 	info->requiredPerms = rights;
 	info->checkAsUser = user;
+#endif
+}
+
+/* May the role create objects in the schema? */
+static inline bool
+vp_may_create_in_schema(Oid schema, Oid role)
+{
+#if PG_VERSION_NUM < 160000
+	return pg_namespace_aclcheck(schema, role, ACL_CREATE) == ACLCHECK_OK;
+#else
+	return object_aclcheck(NamespaceRelationId, schema, role, ACL_CREATE) == ACLCHECK_OK;
+#endif
+}
+
+/* Error unless the current user may read what one level of a query reads. */
+static inline void
+vp_check_rights(Query *query)
+{
+#if PG_VERSION_NUM < 160000
+	(void) ExecCheckRTPerms(query->rtable, true);
+#else
+	(void) ExecCheckPermissions(query->rtable, query->rteperminfos, true);
 #endif
 }
 

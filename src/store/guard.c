@@ -131,7 +131,7 @@ without_slots(List *rels)
 	{
 		VacuumRelation *rel = lfirst_node(VacuumRelation, lc);
 		Oid			relid = OidIsValid(rel->oid) ? rel->oid :
-			RangeVarGetRelid(rel->relation, NoLock, true);
+		RangeVarGetRelid(rel->relation, NoLock, true);
 
 		if (OidIsValid(relid) &&
 			get_rel_namespace(relid) == vp_extension()->store_schema)

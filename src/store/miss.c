@@ -119,7 +119,7 @@ static Memo *
 memo_of(EState *statement)
 {
 	HASHCTL		ctl = {
-		.keysize = sizeof(Oid), .entrysize = sizeof(MemoEntry)
+		.keysize = sizeof(Oid),.entrysize = sizeof(MemoEntry)
 	};
 	Memo	   *memo;
 
@@ -203,7 +203,8 @@ static List *
 missing_closure(Memo *memo, VpAsset *top, Snapshot snapshot)
 {
 	List	   *stack = list_make1(top);
-	List	   *opened = NIL;	/* ids of those on the stack that were expanded */
+	List	   *opened = NIL;	/* ids of those on the stack that were
+								 * expanded */
 	List	   *order = NIL;
 
 	while (stack != NIL)

@@ -104,7 +104,7 @@ static void
 create_entries(void)
 {
 	HASHCTL		ctl = {
-		.keysize = sizeof(Oid), .entrysize = sizeof(Entry)
+		.keysize = sizeof(Oid),.entrysize = sizeof(Entry)
 	};
 
 	ctl.hcxt = AllocSetContextCreate(CacheMemoryContext, "vibepiper mapping cache",
@@ -220,7 +220,7 @@ vp_columns_match(Oid def, Oid relation)
 	Relation	a = try_relation_open(def, AccessShareLock);
 	Relation	b = try_relation_open(relation, AccessShareLock);
 	bool		match = a != NULL && b != NULL &&
-		same_columns(RelationGetDescr(a), RelationGetDescr(b));
+	same_columns(RelationGetDescr(a), RelationGetDescr(b));
 
 	if (b != NULL)
 		relation_close(b, NoLock);

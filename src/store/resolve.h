@@ -32,7 +32,8 @@ typedef struct VpResolution
 	bool		hit;
 	int			nparts;
 	Oid			slot;			/* of the first part */
-	List	   *slots;			/* of all parts when there are several, else NIL */
+	List	   *slots;			/* of all parts when there are several, else
+								 * NIL */
 	char		signature[33];	/* of the version, hexadecimal */
 } VpResolution;
 

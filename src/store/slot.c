@@ -88,7 +88,7 @@ vp_slot_check_indexes(List *clauses, Oid def)
 	foreach(lc, clauses)
 	{
 		ErrorContextCallback callback = {
-			.callback = index_error_callback, .arg = lfirst(lc),
+			.callback = index_error_callback,.arg = lfirst(lc),
 			.previous = error_context_stack
 		};
 
@@ -255,7 +255,7 @@ create_indexes(Oid slot, List *clauses)
 	{
 		char	   *index = makeObjectName(name, NULL, psprintf("i_%d", ++n));
 		ErrorContextCallback callback = {
-			.callback = index_error_callback, .arg = lfirst(lc),
+			.callback = index_error_callback,.arg = lfirst(lc),
 			.previous = error_context_stack
 		};
 		IndexStmt  *stmt;
@@ -290,7 +290,7 @@ vp_slot_index(Oid slot, const VpAsset *asset)
 void
 vp_slot_analyze(Oid slot)
 {
-	vp_analyze(slot);
+	vp_analyze_relation(slot);
 	CommandCounterIncrement();
 }
 

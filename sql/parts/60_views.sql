@@ -1,0 +1,201 @@
+-- What users see of the catalog.  Queries and errors are the owner's.
+
+CREATE FUNCTION vibepiper.may_see(owner oid) RETURNS bool
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+	AS $$SELECT pg_has_role(owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE')$$;
+COMMENT ON FUNCTION vibepiper.may_see(oid) IS
+'May the current user see queries and errors of this owner''s assets?';
+
+CREATE VIEW vibepiper.pipelines AS
+	SELECT p.name AS pipeline,
+		p.owner::regrole AS owner,
+		(SELECT array_agg(n.nspname ORDER BY s.position)
+		 FROM vibepiper.pipeline_schema s JOIN pg_namespace n ON n.oid = s.nsp
+		 WHERE s.pipeline_id = p.pipeline_id) AS schemas,
+		(SELECT count(*) FROM vibepiper.asset a WHERE a.pipeline_id = p.pipeline_id) AS assets,
+		p.max_workers, p.publish, p.storage, p.on_miss, p.settings, p.keep_versions,
+		p.description, p.created_at
+	FROM vibepiper.pipeline p;
+COMMENT ON VIEW vibepiper.pipelines IS 'One row per pipeline.';
+COMMENT ON COLUMN vibepiper.pipelines.pipeline IS 'its name';
+COMMENT ON COLUMN vibepiper.pipelines.owner IS 'role that owns it and its assets';
+COMMENT ON COLUMN vibepiper.pipelines.schemas IS 'schemas of its assets, the default first';
+COMMENT ON COLUMN vibepiper.pipelines.assets IS 'number of assets';
+COMMENT ON COLUMN vibepiper.pipelines.max_workers IS 'workers of a parallel run; null: vibepiper.max_workers';
+COMMENT ON COLUMN vibepiper.pipelines.publish IS 'run, succeeded or asset: what a run publishes when';
+COMMENT ON COLUMN vibepiper.pipelines.storage IS 'unlogged or logged, for assets that do not say';
+COMMENT ON COLUMN vibepiper.pipelines.on_miss IS 'compute or error, for assets that do not say';
+COMMENT ON COLUMN vibepiper.pipelines.settings IS 'settings for its assets'' queries';
+COMMENT ON COLUMN vibepiper.pipelines.keep_versions IS 'published versions kept per asset';
+COMMENT ON COLUMN vibepiper.pipelines.description IS 'as given';
+COMMENT ON COLUMN vibepiper.pipelines.created_at IS 'when it was first defined';
+
+CREATE VIEW vibepiper.assets AS
+	SELECT format('%I.%I', n.nspname, c.relname) AS asset,
+		p.name AS pipeline,
+		CASE WHEN s.state NOT IN ('fresh', 'lost') AND t.status = 'failed' THEN 'failed' ELSE s.state END AS state,
+		s.reason,
+		v.built_at, v.as_of, v.rows, v.bytes, v.elapsed, v.run_id,
+		CASE WHEN vibepiper.may_see(d.relowner) AND t.status = 'failed' THEN t.error_message END AS last_error,
+		d.relowner::regrole AS owner,
+		a.cache, a.cache_ttl, a.lazy, a.parallel,
+		coalesce(a.storage, p.storage) AS storage,
+		coalesce(a.on_miss, p.on_miss) AS on_miss,
+		a.indexes, a.settings, a.hints, a.depends_on, a.tags, a.retries, a.retry_delay, a.timeout,
+		a.pinned_run,
+		a.description,
+		CASE WHEN vibepiper.may_see(d.relowner) THEN a.query END AS query,
+		a.defined_at, a.changed_at
+	FROM vibepiper.asset a
+		JOIN vibepiper.pipeline p USING (pipeline_id)
+		JOIN vibepiper.asset_states() s USING (asset_id)
+		JOIN pg_class c ON c.oid = a.stub
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_class d ON d.oid = a.def
+		LEFT JOIN vibepiper.mapping m ON m.def = a.def AND m.part = 0
+		LEFT JOIN vibepiper.version v ON v.version_id = m.version_id
+		LEFT JOIN LATERAL (SELECT status, error_message FROM vibepiper.task
+			WHERE task.asset_id = a.asset_id ORDER BY run_id DESC LIMIT 1) t ON true;
+COMMENT ON VIEW vibepiper.assets IS 'One row per asset. Changes of source tables are not noticed yet: fresh means that code, upstream assets and cache_ttl say so.';
+COMMENT ON COLUMN vibepiper.assets.asset IS 'qualified name of the view that users read';
+COMMENT ON COLUMN vibepiper.assets.pipeline IS 'its pipeline';
+COMMENT ON COLUMN vibepiper.assets.state IS 'never_built, fresh, stale, failed (stale, and its last task failed) or lost (in a crash)';
+COMMENT ON COLUMN vibepiper.assets.reason IS 'why it is in that state';
+COMMENT ON COLUMN vibepiper.assets.built_at IS 'when the published version was computed';
+COMMENT ON COLUMN vibepiper.assets.as_of IS 'last instant at which the published version was known to equal the definition';
+COMMENT ON COLUMN vibepiper.assets.rows IS 'rows of the published version';
+COMMENT ON COLUMN vibepiper.assets.bytes IS 'its size on disk with indexes, in bytes';
+COMMENT ON COLUMN vibepiper.assets.elapsed IS 'time to compute, index and analyze it';
+COMMENT ON COLUMN vibepiper.assets.run_id IS 'run that computed it';
+COMMENT ON COLUMN vibepiper.assets.last_error IS 'message of its last task, if that failed; for the owner and pg_read_all_stats';
+COMMENT ON COLUMN vibepiper.assets.owner IS 'role as which its query runs';
+COMMENT ON COLUMN vibepiper.assets.cache IS 'false: computed in every run';
+COMMENT ON COLUMN vibepiper.assets.cache_ttl IS 'how long a version is fresh; null: not limited';
+COMMENT ON COLUMN vibepiper.assets.lazy IS 'not stored, computed when read';
+COMMENT ON COLUMN vibepiper.assets.parallel IS 'may run beside others';
+COMMENT ON COLUMN vibepiper.assets.storage IS 'unlogged or logged; its own or the pipeline''s';
+COMMENT ON COLUMN vibepiper.assets.on_miss IS 'compute or error; its own or the pipeline''s';
+COMMENT ON COLUMN vibepiper.assets.indexes IS 'index clauses';
+COMMENT ON COLUMN vibepiper.assets.settings IS 'settings for its query';
+COMMENT ON COLUMN vibepiper.assets.hints IS 'as given';
+COMMENT ON COLUMN vibepiper.assets.depends_on IS 'upstream assets declared by hand';
+COMMENT ON COLUMN vibepiper.assets.tags IS 'for selections';
+COMMENT ON COLUMN vibepiper.assets.retries IS 'as given';
+COMMENT ON COLUMN vibepiper.assets.retry_delay IS 'as given';
+COMMENT ON COLUMN vibepiper.assets.timeout IS 'as given';
+COMMENT ON COLUMN vibepiper.assets.pinned_run IS 'run to which rollback() pinned it';
+COMMENT ON COLUMN vibepiper.assets.description IS 'as given';
+COMMENT ON COLUMN vibepiper.assets.query IS 'as written; for the owner and pg_read_all_stats';
+COMMENT ON COLUMN vibepiper.assets.defined_at IS 'when it was first defined';
+COMMENT ON COLUMN vibepiper.assets.changed_at IS 'when its code last changed';
+
+CREATE VIEW vibepiper.dependencies AS
+	SELECT format('%I.%I', n.nspname, c.relname) AS asset,
+		format('%I.%I', un.nspname, uc.relname) AS upstream,
+		d.declared
+	FROM vibepiper.dependency d
+		JOIN vibepiper.asset a USING (asset_id)
+		JOIN pg_class c ON c.oid = a.stub
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN vibepiper.asset u ON u.asset_id = d.upstream_id
+		JOIN pg_class uc ON uc.oid = u.stub
+		JOIN pg_namespace un ON un.oid = uc.relnamespace;
+COMMENT ON VIEW vibepiper.dependencies IS 'Which asset reads which: one row per pair.';
+COMMENT ON COLUMN vibepiper.dependencies.asset IS 'the asset that reads';
+COMMENT ON COLUMN vibepiper.dependencies.upstream IS 'the asset that is read';
+COMMENT ON COLUMN vibepiper.dependencies.declared IS 'only depends_on says so';
+
+CREATE VIEW vibepiper.sources AS
+	SELECT format('%I.%I', n.nspname, c.relname) AS asset,
+		format('%I.%I', sn.nspname, sc.relname) AS source,
+		sc.relkind AS kind
+	FROM vibepiper.dependency d
+		JOIN vibepiper.asset a USING (asset_id)
+		JOIN pg_class c ON c.oid = a.stub
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_class sc ON sc.oid = d.source
+		JOIN pg_namespace sn ON sn.oid = sc.relnamespace;
+COMMENT ON VIEW vibepiper.sources IS 'Which asset reads which relation that is not an asset. Views are looked through.';
+COMMENT ON COLUMN vibepiper.sources.asset IS 'the asset that reads';
+COMMENT ON COLUMN vibepiper.sources.source IS 'the relation that is read';
+COMMENT ON COLUMN vibepiper.sources.kind IS 'as pg_class.relkind';
+
+CREATE VIEW vibepiper.versions AS
+	SELECT format('%I.%I', n.nspname, c.relname) AS asset,
+		v.version_id, v.run_id, v.published, v.rows, v.bytes, v.elapsed, v.built_at, v.as_of,
+		v.as_of + a.cache_ttl AS expires_at,
+		v.invalidated,
+		v.code_hash = a.code_hash AS current_code,
+		v.data_hash,
+		format('%I.%I', 'vibepiper_store', sc.relname) AS slot
+	FROM vibepiper.version v
+		JOIN vibepiper.asset a USING (asset_id)
+		JOIN pg_class c ON c.oid = a.stub
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		LEFT JOIN pg_class sc ON sc.oid = v.slot;
+COMMENT ON VIEW vibepiper.versions IS 'One row per stored version of an asset.';
+COMMENT ON COLUMN vibepiper.versions.asset IS 'its asset';
+COMMENT ON COLUMN vibepiper.versions.version_id IS 'number of the version';
+COMMENT ON COLUMN vibepiper.versions.run_id IS 'run that computed it';
+COMMENT ON COLUMN vibepiper.versions.published IS 'is it what readers get?';
+COMMENT ON COLUMN vibepiper.versions.rows IS 'number of rows';
+COMMENT ON COLUMN vibepiper.versions.bytes IS 'size on disk with indexes, in bytes';
+COMMENT ON COLUMN vibepiper.versions.elapsed IS 'time to compute, index and analyze it';
+COMMENT ON COLUMN vibepiper.versions.built_at IS 'when it was computed';
+COMMENT ON COLUMN vibepiper.versions.as_of IS 'last instant at which it was known to equal the definition';
+COMMENT ON COLUMN vibepiper.versions.expires_at IS 'when cache_ttl passes; null: never';
+COMMENT ON COLUMN vibepiper.versions.invalidated IS 'by invalidate()';
+COMMENT ON COLUMN vibepiper.versions.current_code IS 'was it computed by the asset''s present code?';
+COMMENT ON COLUMN vibepiper.versions.data_hash IS 'hash of its rows, whatever their order';
+COMMENT ON COLUMN vibepiper.versions.slot IS 'relation that holds it';
+
+CREATE VIEW vibepiper.runs AS
+	SELECT r.run_id, r.pipeline, r.kind, r.selection, r.force, r.publish, r.role::regrole AS role,
+		r.status, r.started_at, r.finished_at, r.finished_at - r.started_at AS elapsed,
+		r.built, r.unchanged, r.cached, r.deferred, r.failed, r.skipped
+	FROM vibepiper.run r;
+COMMENT ON VIEW vibepiper.runs IS 'One row per run.';
+COMMENT ON COLUMN vibepiper.runs.run_id IS 'number of the run';
+COMMENT ON COLUMN vibepiper.runs.pipeline IS 'its pipeline''s name then';
+COMMENT ON COLUMN vibepiper.runs.kind IS 'run or rollback';
+COMMENT ON COLUMN vibepiper.runs.selection IS 'as given; null: all assets';
+COMMENT ON COLUMN vibepiper.runs.force IS 'were fresh assets computed too?';
+COMMENT ON COLUMN vibepiper.runs.publish IS 'run, succeeded or asset: what it published when';
+COMMENT ON COLUMN vibepiper.runs.role IS 'who ran it';
+COMMENT ON COLUMN vibepiper.runs.status IS 'running, succeeded, failed or cancelled';
+COMMENT ON COLUMN vibepiper.runs.started_at IS 'when it started';
+COMMENT ON COLUMN vibepiper.runs.finished_at IS 'when it ended';
+COMMENT ON COLUMN vibepiper.runs.elapsed IS 'how long it took';
+COMMENT ON COLUMN vibepiper.runs.built IS 'assets whose rows are new';
+COMMENT ON COLUMN vibepiper.runs.unchanged IS 'assets that were computed and have the same rows';
+COMMENT ON COLUMN vibepiper.runs.cached IS 'assets that were fresh';
+COMMENT ON COLUMN vibepiper.runs.deferred IS 'lazy assets';
+COMMENT ON COLUMN vibepiper.runs.failed IS 'assets that failed';
+COMMENT ON COLUMN vibepiper.runs.skipped IS 'assets that were skipped or cancelled';
+
+CREATE VIEW vibepiper.tasks AS
+	SELECT t.run_id, t.asset, t.status, t.reason, t.rows, t.bytes, t.started_at, t.elapsed, t.version_id,
+		t.error_sqlstate,
+		CASE WHEN may THEN t.error_message END AS error_message,
+		CASE WHEN may THEN t.error_detail END AS error_detail,
+		CASE WHEN may THEN t.error_hint END AS error_hint,
+		CASE WHEN may THEN t.error_context END AS error_context
+	FROM vibepiper.task t
+		JOIN vibepiper.run r USING (run_id)
+		LEFT JOIN vibepiper.pipeline p USING (pipeline_id),
+		LATERAL (SELECT vibepiper.may_see(coalesce(p.owner, r.role)) AS may) m;
+COMMENT ON VIEW vibepiper.tasks IS 'One row per asset of a run that was not cached or deferred.';
+COMMENT ON COLUMN vibepiper.tasks.run_id IS 'its run';
+COMMENT ON COLUMN vibepiper.tasks.asset IS 'its asset''s name then';
+COMMENT ON COLUMN vibepiper.tasks.status IS 'built, unchanged, failed, skipped, cancelled';
+COMMENT ON COLUMN vibepiper.tasks.reason IS 'why it was to be done';
+COMMENT ON COLUMN vibepiper.tasks.rows IS 'rows computed';
+COMMENT ON COLUMN vibepiper.tasks.bytes IS 'size of the new version with indexes, in bytes';
+COMMENT ON COLUMN vibepiper.tasks.started_at IS 'when it started';
+COMMENT ON COLUMN vibepiper.tasks.elapsed IS 'time to compute, index and analyze';
+COMMENT ON COLUMN vibepiper.tasks.version_id IS 'version that it made';
+COMMENT ON COLUMN vibepiper.tasks.error_sqlstate IS 'code of the error';
+COMMENT ON COLUMN vibepiper.tasks.error_message IS 'its message; this and the next three for the owner and pg_read_all_stats';
+COMMENT ON COLUMN vibepiper.tasks.error_detail IS 'its detail';
+COMMENT ON COLUMN vibepiper.tasks.error_hint IS 'its hint';
+COMMENT ON COLUMN vibepiper.tasks.error_context IS 'where it was raised';

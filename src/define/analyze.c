@@ -1,0 +1,323 @@
+/*
+ * analyze.c
+ *	  From the text of an asset's query to what it means.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/transam.h"
+#include "catalog/heap.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "catalog/asset.h"
+#include "common/names.h"
+#include "compat/compat.h"
+#include "define/analyze.h"
+
+void
+vp_analyze_error_callback(void *text)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) text);
+	}
+}
+
+static void
+refuse_statement(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("an asset's query must be one SELECT"),
+			 errdetail("%s", what)));
+}
+
+RawStmt *
+vp_analyze_parse(const char *text)
+{
+	ErrorContextCallback callback = {
+		.callback = vp_analyze_error_callback,.arg = unconstify(char *, text),
+		.previous = error_context_stack
+	};
+	List	   *parsed;
+	RawStmt    *raw;
+
+	error_context_stack = &callback;
+	parsed = raw_parser(text, RAW_PARSE_DEFAULT);
+	error_context_stack = callback.previous;
+	if (parsed == NIL)
+		refuse_statement("The text is empty.");
+	if (list_length(parsed) > 1)
+		refuse_statement("The text has several statements.");
+	raw = linitial_node(RawStmt, parsed);
+	if (!IsA(raw->stmt, SelectStmt))
+		refuse_statement("The statement is of another kind.");
+	if (((SelectStmt *) raw->stmt)->intoClause != NULL)
+		refuse_statement("SELECT INTO creates a table.");
+	return raw;
+}
+
+static void
+check_columns(const Query *query)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+		ListCell   *other;
+
+		if (entry->resjunk)
+			continue;
+		if (strcmp(entry->resname, "?column?") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
+					 errmsg("column %d of the asset's query has no name", entry->resno),
+					 errhint("Give it one with AS.")));
+		if (SystemAttributeByName(entry->resname) != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column name \"%s\" conflicts with a system column name",
+							entry->resname)));
+		foreach(other, names)
+			if (strcmp(lfirst(other), entry->resname) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" of the asset's query is specified more than once",
+							entry->resname)));
+		names = lappend(names, entry->resname);
+	}
+	if (names == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("the asset's query has no columns")));
+}
+
+static void
+check_relation(const RangeTblEntry *rte)
+{
+	if (get_rel_persistence(rte->relid) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("an asset can't read the temporary table \"%s\"",
+						get_rel_name(rte->relid))));
+	if (rte->relid < FirstNormalObjectId)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("an asset can't read the system relation \"%s\"",
+						get_rel_name(rte->relid)),
+				 errdetail("Changes of system catalogs can't be followed.")));
+}
+
+/* Rights, kinds of relations and clauses, at every level of the query. */
+static bool
+check_walker(Node *node, void *context)
+{
+	Query	   *query;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, check_walker, context);
+	query = (Query *) node;
+	if (query->commandType != CMD_SELECT)
+		refuse_statement("A CTE changes data.");
+	if (query->rowMarks != NIL)
+		refuse_statement("FOR UPDATE and FOR SHARE lock rows.");
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION)
+			check_relation(rte);
+	}
+	vp_check_rights(query);
+	return query_tree_walker(query, check_walker, context, 0);
+}
+
+typedef struct Collected
+{
+	List	   *upstreams;
+	List	   *sources;
+	List	   *views;			/* that were looked into */
+} Collected;
+
+static bool collect_walker(Node *node, void *context);
+
+static void
+collect_relation(Oid relid, Collected *c)
+{
+	VpAsset    *asset;
+	Relation	rel;
+
+	if (get_rel_relkind(relid) != RELKIND_VIEW)
+	{
+		c->sources = list_append_unique_oid(c->sources, relid);
+		return;
+	}
+	asset = vp_asset_by_stub(relid);
+	if (asset != NULL)
+	{
+		c->upstreams = list_append_unique_int(c->upstreams, asset->id);
+		return;
+	}
+	if (list_member_oid(c->views, relid))
+		return;
+	c->views = lappend_oid(c->views, relid);
+	rel = relation_open(relid, AccessShareLock);
+	(void) collect_walker((Node *) get_view_query(rel), c);
+	relation_close(rel, NoLock);
+}
+
+static bool
+collect_walker(Node *node, void *context)
+{
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	check_stack_depth();
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, collect_walker, context);
+	foreach(lc, ((Query *) node)->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && !list_member_oid(((Collected *) context)->views, rte->relid))
+			collect_relation(rte->relid, context);
+	}
+	return query_tree_walker((Query *) node, collect_walker, context, 0);
+}
+
+static Query *
+analyze_as(const char *text, RawStmt *raw, const char *search_path, Oid owner)
+{
+	ErrorContextCallback callback = {
+		.callback = vp_analyze_error_callback,.arg = unconstify(char *, text),
+		.previous = error_context_stack
+	};
+	int			guc_level = NewGUCNestLevel();
+	Oid			user;
+	int			security;
+	Query	   *query;
+
+	(void) set_config_option("search_path", search_path, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
+	error_context_stack = &callback;
+	query = parse_analyze_fixedparams(copyObject(raw), text, NULL, 0, NULL);
+	(void) check_walker((Node *) query, NULL);
+	error_context_stack = callback.previous;
+	SetUserIdAndSecContext(user, security);
+	AtEOXact_GUC(false, guc_level);
+	return query;
+}
+
+VpAnalyzed *
+vp_analyze(const char *text, const char *search_path, Oid owner)
+{
+	VpAnalyzed *a = palloc0(sizeof(VpAnalyzed));
+	Collected	c = {0};
+
+	a->text = text;
+	a->raw = vp_analyze_parse(text);
+	a->query = analyze_as(text, a->raw, search_path, owner);
+	check_columns(a->query);
+	(void) collect_walker((Node *) a->query, &c);
+	a->upstreams = c.upstreams;
+	a->sources = c.sources;
+	return a;
+}
+
+typedef struct Mentioned
+{
+	List	   *relations;		/* of RangeVar */
+	List	   *ctes;			/* names in scope */
+} Mentioned;
+
+static bool mentioned_walker(Node *node, void *context);
+
+static bool
+is_cte(const RangeVar *relation, List *ctes)
+{
+	ListCell   *lc;
+
+	if (relation->schemaname != NULL)
+		return false;
+	foreach(lc, ctes)
+		if (strcmp(lfirst(lc), relation->relname) == 0)
+		return true;
+	return false;
+}
+
+/* A CTE sees those before it; in WITH RECURSIVE all of them. */
+static void
+enter_with(WithClause *with, Mentioned *m)
+{
+	ListCell   *lc;
+
+	if (with->recursive)
+		foreach(lc, with->ctes)
+			m->ctes = lappend(m->ctes, lfirst_node(CommonTableExpr, lc)->ctename);
+	foreach(lc, with->ctes)
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
+
+		(void) mentioned_walker(cte->ctequery, m);
+		if (!with->recursive)
+			m->ctes = lappend(m->ctes, cte->ctename);
+	}
+}
+
+static bool
+mentioned_walker(Node *node, void *context)
+{
+	Mentioned  *m = context;
+	List	   *outer = list_copy(m->ctes);
+
+	if (node == NULL)
+		return false;
+	check_stack_depth();
+	if (IsA(node, RangeVar))
+	{
+		if (!is_cte((RangeVar *) node, m->ctes))
+			m->relations = lappend(m->relations, node);
+		return false;
+	}
+	if (!IsA(node, SelectStmt) || ((SelectStmt *) node)->withClause == NULL)
+		return raw_expression_tree_walker(node, mentioned_walker, context);
+
+	node = copyObject(node);
+	enter_with(((SelectStmt *) node)->withClause, m);
+	((SelectStmt *) node)->withClause = NULL;
+	(void) raw_expression_tree_walker(node, mentioned_walker, context);
+	m->ctes = outer;
+	return false;
+}
+
+List *
+vp_analyze_mentioned(RawStmt *raw)
+{
+	Mentioned	m = {0};
+
+	(void) mentioned_walker(raw->stmt, &m);
+	return m.relations;
+}

@@ -1,0 +1,39 @@
+/*
+ * analyze.h
+ *	  From the text of an asset's query to what it means.
+ */
+#ifndef VP_ANALYZE_H
+#define VP_ANALYZE_H
+
+#include "postgres.h"
+
+#include "nodes/parsenodes.h"
+
+typedef struct VpAnalyzed
+{
+	const char *text;
+	RawStmt    *raw;			/* the one SELECT; analyze copies of it */
+	Query	   *query;
+	List	   *upstreams;		/* of int: asset ids, each once */
+	List	   *sources;		/* of Oid, each once */
+} VpAnalyzed;
+
+/* Parse only: error unless it is one SELECT. */
+extern RawStmt *vp_analyze_parse(const char *text);
+
+/*
+ * Parse and analyze as the given owner under the given search_path, and check
+ * everything that an asset's query must be.  Errors point into the text.
+ */
+extern VpAnalyzed *vp_analyze(const char *text, const char *search_path, Oid owner);
+
+/*
+ * Names of relations that a parsed query mentions and that aren't its own
+ * CTEs: a list of RangeVar.
+ */
+extern List *vp_analyze_mentioned(RawStmt *raw);
+
+/* Makes errors inside point into the text; pop with error_context_stack. */
+extern void vp_analyze_error_callback(void *text);
+
+#endif							/* VP_ANALYZE_H */

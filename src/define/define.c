@@ -1,0 +1,468 @@
+/*
+ * define.c
+ *	  Define and drop pipelines' assets.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "catalog/version.h"
+#include "common/extension.h"
+#include "common/names.h"
+#include "common/settings.h"
+#include "common/shmem.h"
+#include "common/spi.h"
+#include "define/analyze.h"
+#include "define/define.h"
+#include "define/views.h"
+#include "freshness/code.h"
+#include "graph/graph.h"
+#include "store/inline.h"
+#include "store/slot.h"
+
+VpAssetOptions
+vp_options_default(void)
+{
+	VpAssetOptions options = {.cache = true,.parallel = true};
+
+	options.retry_delay = palloc0(sizeof(Interval));
+	options.retry_delay->time = USECS_PER_SEC;
+	return options;
+}
+
+static void
+check_choice(const char *what, const char *value, const char *a, const char *b)
+{
+	if (value != NULL && strcmp(value, a) != 0 && strcmp(value, b) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for %s: \"%s\"", what, value),
+				 errhint("Use '%s' or '%s'.", a, b)));
+}
+
+static void
+check_interval(const char *what, Interval *interval)
+{
+	Interval	zero = {0};
+
+	if (interval != NULL &&
+		DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(interval),
+										  IntervalPGetDatum(&zero))) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s can't be negative", what)));
+}
+
+void
+vp_options_check(const VpAssetOptions *o)
+{
+	check_choice("storage", o->storage, "unlogged", "logged");
+	check_choice("on_miss", o->on_miss, "compute", "error");
+	check_interval("cache_ttl", o->cache_ttl);
+	check_interval("retry_delay", o->retry_delay);
+	check_interval("timeout", o->timeout);
+	if (o->retries < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("retries can't be negative")));
+	vp_settings_check(o->settings);
+}
+
+void
+vp_spec_set_name(VpSpec *spec, const VpPipeline *pipeline, const char *name)
+{
+	RangeVar   *parsed = vp_name_parse(name);
+	Oid			schema;
+
+	if (parsed->schemaname == NULL)
+		schema = linitial_oid(pipeline->schemas);
+	else
+		schema = get_namespace_oid(parsed->schemaname, true);
+	if (!OidIsValid(schema) || !list_member_oid(pipeline->schemas, schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+				 errmsg("schema \"%s\" does not belong to pipeline \"%s\"",
+						parsed->schemaname, pipeline->name)));
+	spec->schema = get_namespace_name(schema);
+	spec->name = parsed->relname;
+}
+
+char *
+vp_define_search_path(const VpPipeline *pipeline)
+{
+	List	   *schemas = list_copy(pipeline->schemas);
+	StringInfoData buf;
+	ListCell   *lc;
+
+	schemas = list_concat_unique_oid(schemas, fetch_search_path(false));
+	initStringInfo(&buf);
+	foreach(lc, schemas)
+	{
+		char	   *name = get_namespace_name(lfirst_oid(lc));
+
+		if (name != NULL && !isAnyTempNamespace(lfirst_oid(lc)))
+			appendStringInfo(&buf, "%s, ", quote_identifier(name));
+	}
+	appendStringInfoString(&buf, "pg_temp");
+	return buf.data;
+}
+
+static VpAsset *
+existing_asset(const VpSpec *spec)
+{
+	Oid			relid = get_relname_relid(spec->name,
+										  get_namespace_oid(spec->schema, false));
+
+	return OidIsValid(relid) ? vp_asset_by_stub(relid) : NULL;
+}
+
+static VpHash
+signature_of(Oid def, List *indexes)
+{
+	Relation	rel = relation_open(def, AccessShareLock);
+	VpHash		parts[2] = {vp_hash_columns(RelationGetDescr(rel)), {0, 0}};
+	ListCell   *lc;
+
+	relation_close(rel, NoLock);
+	foreach(lc, indexes)
+		vp_hash_add(&parts[1], vp_hash_bytes(lfirst(lc), strlen(lfirst(lc)), parts[1].low));
+	return vp_hash_bytes(parts, sizeof(parts), 0);
+}
+
+static List *
+declared_upstreams(const VpPipeline *pipeline, List *depends_on)
+{
+	List	   *ids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, depends_on)
+	{
+		RangeVar   *name = vp_name_parse(lfirst(lc));
+		char	   *full = lfirst(lc);
+
+		if (name->schemaname == NULL)
+			full = psprintf("%s.%s",
+							quote_identifier(get_namespace_name(linitial_oid(pipeline->schemas))),
+							quote_identifier(name->relname));
+		ids = list_append_unique_int(ids, vp_asset_by_name(full)->id);
+	}
+	return ids;
+}
+
+typedef struct AllAssets
+{
+	VpGraph    *graph;
+	int			self;
+} AllAssets;
+
+/* All assets and dependencies of the database; display names for messages. */
+static VpGraph *
+load_all(int32 self_id, int *self, List *add_upstreams)
+{
+	static VpStatement assets = {
+		"SELECT a.asset_id, quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
+		" FROM vibepiper.asset a JOIN pg_class c ON c.oid = a.stub"
+		" JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1", 0, {0}
+	};
+	static VpStatement edges = {
+		"WITH numbered AS (SELECT asset_id, row_number() OVER (ORDER BY asset_id) - 1 AS no"
+		" FROM vibepiper.asset)"
+		" SELECT u.no::int, a.no::int FROM vibepiper.dependency d"
+		" JOIN numbered u ON u.asset_id = d.upstream_id"
+		" JOIN numbered a ON a.asset_id = d.asset_id WHERE d.asset_id <> $1",
+		1, {INT4OID}
+	};
+	Datum		value = Int32GetDatum(self_id);
+	MemoryContext caller = CurrentMemoryContext;
+	VpSpi		spi;
+	uint64		n;
+	VpGraph    *graph;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&assets, NULL, NULL, false);
+	MemoryContextSwitchTo(caller);
+	graph = vp_graph_create((int) n);
+	for (uint64 i = 0; i < n; i++)
+	{
+		int32		id = vp_col_int32(i, 1, 0);
+
+		graph->nodes[i].display = vp_col_text(&spi, i, 2);
+		if (id == self_id)
+			*self = (int) i;
+		if (list_member_int(add_upstreams, id))
+			graph->nodes[i].data = graph;	/* an upstream of self */
+	}
+	n = vp_spi_run(&edges, &value, NULL, false);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < n; i++)
+		vp_graph_add_edge(graph, vp_col_int32(i, 1, 0), vp_col_int32(i, 2, 0));
+	vp_spi_close(&spi);
+	return graph;
+}
+
+/* Error if reading these upstreams makes the asset depend on itself. */
+static void
+check_cycle(const VpAsset *asset, List *upstreams)
+{
+	int			self = -1;
+	VpGraph    *graph;
+	int		   *order;
+	List	   *cycle;
+
+	if (list_difference_int(upstreams, vp_asset_upstream_ids(asset->id)) == NIL)
+		return;
+	graph = load_all(asset->id, &self, upstreams);
+	for (int i = 0; i < graph->n; i++)
+		if (graph->nodes[i].data != NULL)
+			vp_graph_add_edge(graph, i, self);
+	vp_graph_finish(graph);
+	order = palloc(sizeof(int) * Max(graph->n, 1));
+	if (!vp_graph_topological_order(graph, order, &cycle))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_RECURSION),
+				 errmsg("asset %s would depend on itself", asset->display),
+				 errdetail("%s", vp_graph_cycle_path(graph, cycle))));
+}
+
+static bool
+effective_error_on_miss(const VpPipeline *pipeline, const VpAssetOptions *o)
+{
+	return strcmp(o->on_miss ? o->on_miss : pipeline->on_miss, "error") == 0;
+}
+
+static void
+write_dependencies(const VpAsset *asset, const VpAnalyzed *a, List *declared)
+{
+	vp_dependencies_write(asset->id, a->upstreams, a->sources,
+						  list_difference_int(declared, a->upstreams));
+}
+
+/* The code hash of an analyzed query; settings count only if it needs them. */
+static VpHash
+code_hash_of(const VpAnalyzed *a, List *environment)
+{
+	Query	   *copy = copyObject(a->query);
+	bool		same;
+
+	AcquireRewriteLocks(copy, true, false);
+	same = vp_same_for_everybody(linitial_node(Query, QueryRewrite(copy)));
+	return vp_code_hash(a->query, !same, environment);
+}
+
+static void
+create_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *asset,
+			 const VpAnalyzed *a, const char *search_path)
+{
+	List	   *declared = declared_upstreams(pipeline, spec->options.depends_on);
+
+	vp_views_create(asset, a, search_path);
+	vp_slot_check_indexes(asset->options.indexes, asset->def);
+	asset->signature = signature_of(asset->def, asset->options.indexes);
+	vp_asset_insert(asset);
+	write_dependencies(asset, a, declared);
+	if (asset->options.description != NULL)
+		vp_views_comment(asset);
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool
+same_texts(List *a, List *b)
+{
+	ListCell   *x;
+	ListCell   *y;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(x, a, y, b)
+		if (strcmp(lfirst(x), lfirst(y)) != 0)
+		return false;
+	return true;
+}
+
+static bool
+same_interval(const Interval *a, const Interval *b)
+{
+	return a == b ||
+		(a != NULL && b != NULL && a->time == b->time && a->day == b->day &&
+		 a->month == b->month);
+}
+
+/* "indexes, tags": the options that differ; NULL: none */
+static char *
+changed_options(const VpAssetOptions *a, const VpAssetOptions *b)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+#define CHECK_SAME(option, same) \
+	if (!(same)) \
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", option)
+	CHECK_SAME("cache", a->cache == b->cache);
+	CHECK_SAME("cache_ttl", same_interval(a->cache_ttl, b->cache_ttl));
+	CHECK_SAME("lazy", a->lazy == b->lazy);
+	CHECK_SAME("parallel", a->parallel == b->parallel);
+	CHECK_SAME("storage", same_text(a->storage, b->storage));
+	CHECK_SAME("on_miss", same_text(a->on_miss, b->on_miss));
+	CHECK_SAME("indexes", same_texts(a->indexes, b->indexes));
+	CHECK_SAME("settings", same_texts(a->settings, b->settings));
+	CHECK_SAME("hints", same_text(a->hints, b->hints));
+	CHECK_SAME("depends_on", same_texts(a->depends_on, b->depends_on));
+	CHECK_SAME("tags", same_texts(a->tags, b->tags));
+	CHECK_SAME("retries", a->retries == b->retries);
+	CHECK_SAME("retry_delay", same_interval(a->retry_delay, b->retry_delay));
+	CHECK_SAME("timeout", same_interval(a->timeout, b->timeout));
+	CHECK_SAME("description", same_text(a->description, b->description));
+#undef CHECK_SAME
+	return buf.len > 0 ? buf.data : NULL;
+}
+
+/* The mapping is keyed by the definition; a new one means nothing yet. */
+static void
+forget_mapping(Oid old_def, int32 asset_id)
+{
+	vp_mapping_write(old_def, asset_id, 0, NIL);
+	vp_publication_note();
+}
+
+static const char *
+change_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *old,
+			 VpAsset *asset, const VpAnalyzed *a, const char *search_path,
+			 char **detail)
+{
+	bool		code = !vp_hash_equal(old->code_hash, asset->code_hash);
+	char	   *options = changed_options(&old->options, &asset->options);
+	List	   *declared = declared_upstreams(pipeline, spec->options.depends_on);
+
+	*detail = options;
+	if (!code)
+		asset->environment = old->environment;
+	if (!code && options == NULL && strcmp(old->query, asset->query) == 0 &&
+		old->error_on_miss == asset->error_on_miss)
+		return "unchanged";
+	check_cycle(asset, list_union_int(a->upstreams, declared));
+	if (code)
+		vp_views_replace(asset, a, search_path);
+	if (old->def != asset->def)
+		forget_mapping(old->def, asset->id);
+	vp_slot_check_indexes(asset->options.indexes, asset->def);
+	asset->signature = signature_of(asset->def, asset->options.indexes);
+	vp_asset_update(asset);
+	write_dependencies(asset, a, declared);
+	if (!same_text(old->options.description, asset->options.description) ||
+		old->stub != asset->stub)
+		vp_views_comment(asset);
+	return code ? "code changed" : options != NULL ? "options changed" : "unchanged";
+}
+
+const char *
+vp_define(const VpPipeline *pipeline, const VpSpec *spec, char **detail)
+{
+	char	   *search_path = vp_define_search_path(pipeline);
+	VpAsset    *old = existing_asset(spec);
+	VpAsset    *asset = palloc0(sizeof(VpAsset));
+	VpAnalyzed *a;
+	const char *change = "created";
+
+	vp_options_check(&spec->options);
+	if (old != NULL)
+		*asset = *old;
+	else
+	{
+		asset->pipeline_id = pipeline->id;
+		asset->owner = pipeline->owner;
+		asset->schema = spec->schema;
+		asset->name = spec->name;
+		asset->display = quote_qualified_identifier(spec->schema, spec->name);
+	}
+	a = vp_analyze(spec->query, search_path, asset->owner);
+	asset->query = spec->query;
+	asset->options = spec->options;
+	asset->environment = vp_settings_record(search_path);
+	asset->code_hash = code_hash_of(a, asset->environment);
+	asset->error_on_miss = effective_error_on_miss(pipeline, &spec->options);
+	*detail = NULL;
+	if (old == NULL)
+		create_asset(pipeline, spec, asset, a, search_path);
+	else
+		change = change_asset(pipeline, spec, old, asset, a, search_path, detail);
+	CommandCounterIncrement();
+	return change;
+}
+
+static void
+drop_slots(int32 asset_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, vp_slots_of_asset(asset_id))
+		vp_slot_drop(((VpSlot *) lfirst(lc))->oid);
+}
+
+static void
+refuse_drop(const VpAsset *asset, List *downstreams)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, downstreams)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+						 ((VpAsset *) lfirst(lc))->display);
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop asset %s because other assets depend on it",
+					asset->display),
+			 errdetail("Assets that read it: %s.", names.data),
+			 errhint("Use cascade => true to drop them too.")));
+}
+
+void
+vp_drop(const VpAsset *asset, bool cascade)
+{
+	List	   *downstreams = vp_asset_downstreams(asset->id);
+	ListCell   *lc;
+
+	check_stack_depth();
+	if (downstreams != NIL && !cascade)
+		refuse_drop(asset, downstreams);
+	foreach(lc, downstreams)
+	{
+		/* it may have gone with another one */
+		VpAsset    *downstream = vp_asset_by_id(((VpAsset *) lfirst(lc))->id);
+
+		if (downstream != NULL)
+			vp_drop(downstream, true);
+	}
+	vp_views_drop(asset, cascade);
+	drop_slots(asset->id);
+	vp_asset_delete(asset->id);
+	vp_publication_note();
+}
+
+void
+vp_bury(int32 asset_id, Oid stub, Oid def)
+{
+	VpAsset		views = {.stub = stub,.def = def};
+
+	drop_slots(asset_id);
+	vp_asset_delete(asset_id);
+	vp_views_drop(&views, true);
+	vp_publication_note();
+}

@@ -1,0 +1,21 @@
+/*
+ * pipeline_define.h
+ *	  Define and drop pipelines.
+ */
+#ifndef VP_PIPELINE_DEFINE_H
+#define VP_PIPELINE_DEFINE_H
+
+#include "postgres.h"
+
+#include "catalog/pipeline.h"
+
+/*
+ * Create the pipeline, or make an existing one of this name so.  Schemas that
+ * don't exist are created with the caller's rights.  NIL: one of the same name.
+ */
+extern void vp_define_pipeline(VpPipeline *wanted, List *schema_names);
+
+/* With all its assets, if cascade; else error (2BP01) when it has any. */
+extern void vp_drop_pipeline(const VpPipeline *pipeline, bool cascade);
+
+#endif							/* VP_PIPELINE_DEFINE_H */

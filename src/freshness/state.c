@@ -1,0 +1,443 @@
+/*
+ * state.c
+ *	  A pipeline's assets with what is stored of them, and whether that is fresh.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+
+#include "catalog/version.h"
+#include "common/shmem.h"
+#include "common/spi.h"
+#include "freshness/state.h"
+#include "graph/selection.h"
+#include "store/resolve.h"
+#include "store/slot.h"
+
+typedef struct IdEntry
+{
+	int32		id;				/* hash key */
+	int			node;
+} IdEntry;
+
+/*
+ * One row per part of an asset's published version, or one without; the
+ * pipeline's own assets first, then those of others that they read.
+ */
+#define STATE_QUERY \
+	"SELECT a.asset_id, a.def, a.pipeline_id <> $1, a.cache, a.lazy, a.pinned_run," \
+	" a.code_hash, n.nspname::text, s.relname::text," \
+	" CASE WHEN $2 THEN a.tags END, v.version_id, v.slot, v.rows, v.code_hash," \
+	" v.data_hash, v.upstreams, v.upstream_hashes, v.incarnation, v.invalidated," \
+	" a.cache_ttl IS NOT NULL AND (v.as_of + a.cache_ttl <= clock_timestamp()" \
+	" OR v.as_of > clock_timestamp()), v.signature = a.signature" \
+	" FROM vibepiper.asset a" \
+	" JOIN pg_class s ON s.oid = a.stub" \
+	" JOIN pg_namespace n ON n.oid = s.relnamespace" \
+	" LEFT JOIN vibepiper.mapping m ON m.def = a.def" \
+	" LEFT JOIN vibepiper.version v ON v.version_id = m.version_id"
+
+static void
+read_version(VpSpi *spi, VpNode *node, uint64 row)
+{
+	VpHash		data_hash = vp_col_hash(row, 15);
+	bool		isnull;
+	MemoryContext old;
+
+	if (node->version_id != 0)	/* another part */
+	{
+		vp_hash_add(&node->data_hash, data_hash);
+		node->rows += vp_col_int64(row, 13);
+		return;
+	}
+	node->version_id = vp_col_int64(row, 11);
+	node->slot = vp_col_oid(row, 12);
+	node->rows = vp_col_int64(row, 13);
+	node->version_code = vp_col_hash(row, 14);
+	node->data_hash = data_hash;
+	old = MemoryContextSwitchTo(spi->caller);
+	node->upstreams = vp_ids_from_datum(vp_col_datum(spi, row, 16, &isnull));
+	node->upstream_hashes = vp_hashes_from_datum(vp_col_datum(spi, row, 17, &isnull));
+	MemoryContextSwitchTo(old);
+	node->incarnation = vp_col_int64(row, 18);
+	node->invalidated = vp_col_bool(row, 19);
+	node->expired = vp_col_bool(row, 20);
+	node->same_signature = vp_col_bool(row, 21);
+}
+
+static void
+read_asset(VpSpi *spi, VpNode *node, VpGraphNode *graph_node, uint64 row)
+{
+	MemoryContext old;
+
+	node->id = vp_col_int32(row, 1, 0);
+	node->def = vp_col_oid(row, 2);
+	node->external = vp_col_bool(row, 3);
+	node->cache = vp_col_bool(row, 4);
+	node->lazy = vp_col_bool(row, 5);
+	node->pinned_run = vp_col_int64(row, 6);
+	node->code_hash = vp_col_hash(row, 7);
+	graph_node->schema = vp_col_text(spi, row, 8);
+	graph_node->name = vp_col_text(spi, row, 9);
+	graph_node->tags = vp_col_texts(spi, row, 10);
+	graph_node->data = node;
+	old = MemoryContextSwitchTo(spi->caller);
+	graph_node->display = quote_qualified_identifier(graph_node->schema,
+													 graph_node->name);
+	MemoryContextSwitchTo(old);
+}
+
+static HTAB *
+create_index(MemoryContext context, int n)
+{
+	HASHCTL		ctl = {
+		.keysize = sizeof(int32),.entrysize = sizeof(IdEntry),.hcxt = context
+	};
+
+	return hash_create("vibepiper nodes by id", Max(n, 16), &ctl,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static void
+read_nodes(VpState *state, VpSpi *spi, HTAB *index, uint64 nrows,
+		   VpGraphNode *graph_nodes)
+{
+	for (uint64 row = 0; row < nrows; row++)
+	{
+		int32		id = vp_col_int32(row, 1, 0);
+		bool		found;
+		IdEntry    *entry = hash_search(index, &id, HASH_ENTER, &found);
+		VpNode	   *node;
+
+		if (!found)
+		{
+			entry->node = state->ntotal++;
+			node = &state->nodes[entry->node];
+			memset(node, 0, sizeof(*node));
+			read_asset(spi, node, &graph_nodes[entry->node], row);
+			if (!node->external)
+				state->n++;
+		}
+		node = &state->nodes[entry->node];
+		if (!vp_col_null(row, 11))
+			read_version(spi, node, row);
+	}
+}
+
+static void
+load_nodes(VpState *state, HTAB **index, bool with_tags)
+{
+	static VpStatement statement = {
+		STATE_QUERY " WHERE a.pipeline_id = $1 OR a.asset_id IN ("
+		" SELECT d.upstream_id FROM vibepiper.dependency d"
+		" JOIN vibepiper.asset o ON o.asset_id = d.asset_id"
+		" WHERE o.pipeline_id = $1 AND d.upstream_id IS NOT NULL)"
+		" ORDER BY a.pipeline_id <> $1, a.asset_id, m.part", 2, {INT4OID, BOOLOID}
+	};
+	Datum		values[2] = {
+		Int32GetDatum(state->pipeline->id), BoolGetDatum(with_tags)
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	VpGraphNode *graph_nodes;
+	VpSpi		spi;
+	uint64		nrows;
+
+	vp_spi_open(&spi);
+	nrows = vp_spi_run(&statement, values, NULL, true);
+	state->nodes = MemoryContextAllocHuge(caller, Max(nrows, 1) * sizeof(VpNode));
+	graph_nodes = MemoryContextAllocZero(caller, Max(nrows, 1) * sizeof(VpGraphNode));
+	*index = create_index(caller, nrows);
+	read_nodes(state, &spi, *index, nrows, graph_nodes);
+	vp_spi_close(&spi);
+
+	state->graph = vp_graph_create(state->ntotal);
+	state->own = vp_graph_create(state->n);
+	for (int i = 0; i < state->ntotal; i++)
+	{
+		state->graph->nodes[i] = graph_nodes[i];
+		if (i < state->n)
+			state->own->nodes[i] = graph_nodes[i];
+	}
+}
+
+static int
+node_of(HTAB *index, int32 id)
+{
+	IdEntry    *entry = hash_search(index, &id, HASH_FIND, NULL);
+
+	return entry == NULL ? -1 : entry->node;
+}
+
+static void
+load_edges(VpState *state, HTAB *index)
+{
+	static VpStatement statement = {
+		"SELECT d.asset_id, d.upstream_id FROM vibepiper.dependency d"
+		" JOIN vibepiper.asset a ON a.asset_id = d.asset_id"
+		" WHERE a.pipeline_id = $1 AND d.upstream_id IS NOT NULL", 1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(state->pipeline->id);
+	MemoryContext caller = CurrentMemoryContext;
+	VpSpi		spi;
+	uint64		nrows;
+
+	vp_spi_open(&spi);
+	nrows = vp_spi_run(&statement, &key, NULL, true);
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < nrows; row++)
+	{
+		int			down = node_of(index, vp_col_int32(row, 1, 0));
+		int			up = node_of(index, vp_col_int32(row, 2, 0));
+
+		if (down < 0 || up < 0)
+			continue;
+		vp_graph_add_edge(state->graph, up, down);
+		if (up < state->n && down < state->n)
+			vp_graph_add_edge(state->own, up, down);
+	}
+	vp_spi_close(&spi);
+}
+
+static void
+load_sources(VpState *state, HTAB *index)
+{
+	static VpStatement statement = {
+		"SELECT d.asset_id, n.nspname || '.' || c.relname"
+		" FROM vibepiper.dependency d"
+		" JOIN vibepiper.asset a ON a.asset_id = d.asset_id"
+		" JOIN pg_class c ON c.oid = d.source"
+		" JOIN pg_namespace n ON n.oid = c.relnamespace"
+		" WHERE a.pipeline_id = $1", 1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(state->pipeline->id);
+	VpSpi		spi;
+	uint64		nrows;
+
+	vp_spi_open(&spi);
+	nrows = vp_spi_run(&statement, &key, NULL, true);
+	for (uint64 row = 0; row < nrows; row++)
+	{
+		int			node = node_of(index, vp_col_int32(row, 1, 0));
+		char	   *name = vp_col_text(&spi, row, 2);
+		MemoryContext old = MemoryContextSwitchTo(spi.caller);
+
+		if (node >= 0)
+			state->own->nodes[node].sources =
+				lappend(state->own->nodes[node].sources, name);
+		MemoryContextSwitchTo(old);
+	}
+	vp_spi_close(&spi);
+}
+
+VpState *
+vp_state_load(VpPipeline *pipeline, bool with_selection_data)
+{
+	VpState    *state = palloc0(sizeof(VpState));
+	HTAB	   *index;
+	List	   *cycle;
+
+	state->pipeline = pipeline;
+	load_nodes(state, &index, with_selection_data);
+	load_edges(state, index);
+	if (with_selection_data)
+		load_sources(state, index);
+	hash_destroy(index);
+	vp_graph_finish(state->graph);
+	vp_graph_finish(state->own);
+	state->order = palloc(sizeof(int) * Max(state->ntotal, 1));
+	if (!vp_graph_topological_order(state->graph, state->order, &cycle))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_RECURSION),
+				 errmsg("assets of pipeline \"%s\" depend on each other in a circle",
+						pipeline->name),
+				 errdetail("%s", vp_graph_cycle_path(state->graph, cycle))));
+	return state;
+}
+
+static Bitmapset *
+all_nodes(const VpState *state)
+{
+	return state->n == 0 ? NULL : bms_add_range(NULL, 0, state->n - 1);
+}
+
+Bitmapset *
+vp_state_select(VpState *state, const char *selection)
+{
+	List	   *schemas = NIL;
+	ListCell   *lc;
+
+	if (selection == NULL)
+		return all_nodes(state);
+	foreach(lc, state->pipeline->schemas)
+	{
+		char	   *name = get_namespace_name(lfirst_oid(lc));
+
+		if (name != NULL)
+			schemas = lappend(schemas, name);
+	}
+	return vp_graph_select(state->own, schemas, selection);
+}
+
+/*
+ * What a reader of the node gets, as a hash: the rows of its version, or, if
+ * reading computes them, code and inputs.
+ */
+VpHash
+vp_state_input_hash(const VpState *state, int i)
+{
+	const VpNode *node = &state->nodes[i];
+	const VpGraphNode *graph_node = &state->graph->nodes[i];
+	VpHash		hash = node->code_hash;
+
+	if (node->version_id != 0 && !node->lazy)
+		return node->data_hash;
+	for (int u = 0; u < graph_node->nup; u++)
+	{
+		VpHash		pair[2] = {hash, state->nodes[graph_node->up[u]].input_hash};
+
+		hash = vp_hash_bytes(pair, sizeof(pair), 0);
+	}
+	return hash;
+}
+
+static bool
+is_lost(const VpNode *node)
+{
+	return node->rows > 0 && node->incarnation != vp_incarnation() &&
+		vp_slot_is_lost(node->slot);
+}
+
+static bool
+is_pending(const VpNode *node)
+{
+	return node->action == VP_ACTION_BUILD || node->action == VP_ACTION_MAYBE;
+}
+
+static const VpHash *
+hash_it_was_computed_from(const VpNode *node, int32 upstream)
+{
+	ListCell   *i;
+	ListCell   *h;
+
+	forboth(i, node->upstreams, h, node->upstream_hashes)
+		if (lfirst_int(i) == upstream)
+		return lfirst(h);
+	return NULL;
+}
+
+/* Display name of an upstream whose rows aren't those that were read; or NULL. */
+static const char *
+changed_upstream(const VpState *state, int i, bool *pending)
+{
+	const VpNode *node = &state->nodes[i];
+	const VpGraphNode *graph_node = &state->graph->nodes[i];
+	const char *waiting = NULL;
+
+	for (int u = 0; u < graph_node->nup; u++)
+	{
+		int			up = graph_node->up[u];
+		const VpHash *then = hash_it_was_computed_from(node, state->nodes[up].id);
+
+		if (is_pending(&state->nodes[up]))
+			waiting = state->graph->nodes[up].display;
+		else if (then == NULL || !vp_hash_equal(*then, state->nodes[up].input_hash))
+		{
+			*pending = false;
+			return state->graph->nodes[up].display;
+		}
+	}
+	*pending = waiting != NULL;
+	return waiting;
+}
+
+static void
+set(VpNode *node, VpAction action, char *reason)
+{
+	node->action = action;
+	node->reason = reason;
+}
+
+static void
+decide_by_upstreams(VpState *state, int i)
+{
+	VpNode	   *node = &state->nodes[i];
+	bool		pending;
+	const char *upstream = changed_upstream(state, i, &pending);
+
+	if (upstream == NULL)
+		set(node, VP_ACTION_CACHED, "fresh");
+	else if (pending)
+		set(node, VP_ACTION_MAYBE, psprintf("upstream %s is rebuilt first", upstream));
+	else
+		set(node, VP_ACTION_BUILD, psprintf("upstream %s changed", upstream));
+}
+
+void
+vp_state_decide(VpState *state, int i, bool force)
+{
+	VpNode	   *node = &state->nodes[i];
+
+	if (node->lazy)
+		set(node, VP_ACTION_DEFERRED, "lazy: computed when read");
+	else if (force)
+		set(node, VP_ACTION_BUILD, "forced");
+	else if (node->pinned_run != 0)
+		set(node, VP_ACTION_CACHED,
+			psprintf("pinned to run " INT64_FORMAT, node->pinned_run));
+	else if (node->version_id == 0)
+		set(node, VP_ACTION_BUILD, "never built");
+	else if (is_lost(node))
+		set(node, VP_ACTION_BUILD, "lost");
+	else if (!vp_hash_equal(node->version_code, node->code_hash))
+		set(node, VP_ACTION_BUILD, "code changed");
+	else if (node->invalidated)
+		set(node, VP_ACTION_BUILD, "invalidated");
+	else if (!node->cache)
+		set(node, VP_ACTION_BUILD, "cache is off");
+	else if (node->expired)
+		set(node, VP_ACTION_BUILD, "cache_ttl passed");
+	else
+		decide_by_upstreams(state, i);
+	node->input_hash = vp_state_input_hash(state, i);
+}
+
+void
+vp_state_decide_all(VpState *state, Bitmapset *selected, bool force)
+{
+	for (int k = 0; k < state->ntotal; k++)
+	{
+		int			i = state->order[k];
+
+		CHECK_FOR_INTERRUPTS();
+		if (bms_is_member(i, selected))
+			vp_state_decide(state, i, force);
+		else
+		{
+			state->nodes[i].action = VP_ACTION_NONE;
+			state->nodes[i].input_hash = vp_state_input_hash(state, i);
+		}
+	}
+}
+
+const char *
+vp_action_name(VpAction action)
+{
+	switch (action)
+	{
+		case VP_ACTION_NONE:
+			return "none";
+		case VP_ACTION_BUILD:
+			return "build";
+		case VP_ACTION_MAYBE:
+			return "maybe";
+		case VP_ACTION_CACHED:
+			return "cached";
+		case VP_ACTION_DEFERRED:
+			return "deferred";
+	}
+	return NULL;
+}

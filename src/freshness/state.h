@@ -1,0 +1,91 @@
+/*
+ * state.h
+ *	  A pipeline's assets with what is stored of them, and whether that is fresh.
+ *
+ * Loaded once, with one query per kind of row, under the active snapshot;
+ * a run then updates it as its tasks finish.  Everything lives in the memory
+ * context that was current in vp_state_load().
+ */
+#ifndef VP_STATE_H
+#define VP_STATE_H
+
+#include "postgres.h"
+
+#include "catalog/history.h"
+#include "catalog/pipeline.h"
+#include "common/hash.h"
+#include "graph/graph.h"
+
+typedef enum VpAction
+{
+	VP_ACTION_NONE,				/* not selected */
+	VP_ACTION_BUILD,
+	VP_ACTION_MAYBE,			/* depends on what rebuilding an upstream
+								 * gives */
+	VP_ACTION_CACHED,
+	VP_ACTION_DEFERRED
+} VpAction;
+
+typedef struct VpNode
+{
+	int32		id;
+	Oid			def;
+	bool		external;		/* of another pipeline, read by this one */
+	bool		cache;
+	bool		lazy;
+	int64		pinned_run;		/* 0: none */
+	VpHash		code_hash;
+
+	/* the published version */
+	int64		version_id;		/* 0: none */
+	Oid			slot;
+	int64		rows;
+	VpHash		version_code;
+	VpHash		data_hash;
+	List	   *upstreams;		/* of int: asset ids, and in the same order
+								 * ... */
+	List	   *upstream_hashes;	/* ... of VpHash *: what it was computed
+									 * from */
+	int64		incarnation;
+	bool		expired;
+	bool		invalidated;
+	bool		same_signature; /* as the asset's now */
+
+	/* decided */
+	VpAction	action;
+	char	   *reason;
+	VpHash		input_hash;		/* what a downstream that reads it now reads */
+} VpNode;
+
+typedef struct VpState
+{
+	VpPipeline *pipeline;
+	int			n;				/* of the pipeline; nodes beyond are external */
+	int			ntotal;
+	VpNode	   *nodes;
+	VpGraph    *graph;			/* of all nodes */
+	VpGraph    *own;			/* of the pipeline's, for selections */
+	int		   *order;			/* all nodes, upstreams first */
+} VpState;
+
+extern VpState *vp_state_load(VpPipeline *pipeline, bool with_selection_data);
+
+/* The nodes that a selection names (NULL: all). */
+extern Bitmapset *vp_state_select(VpState *state, const char *selection);
+
+/*
+ * Decide for one node whose upstreams are decided: sets action, reason and
+ * input_hash.  `pending(upstream)` nodes are those with action BUILD or MAYBE
+ * that have not run yet; with them the answer may be MAYBE.
+ */
+extern void vp_state_decide(VpState *state, int node, bool force);
+
+/* Decide for all selected nodes, as if nothing had run yet. */
+extern void vp_state_decide_all(VpState *state, Bitmapset *selected, bool force);
+
+/* The hash of what a reader of the node gets. */
+extern VpHash vp_state_input_hash(const VpState *state, int node);
+
+extern const char *vp_action_name(VpAction action);
+
+#endif							/* VP_STATE_H */
