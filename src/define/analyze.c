@@ -51,7 +51,8 @@ RawStmt *
 vp_analyze_parse(const char *text)
 {
 	ErrorContextCallback callback = {
-		.callback = vp_analyze_error_callback,.arg = unconstify(char *, text),
+		.callback = vp_analyze_error_callback,
+		.arg = unconstify(char *, text),
 		.previous = error_context_stack
 	};
 	List	   *parsed;
@@ -210,7 +211,8 @@ static Query *
 analyze_as(const char *text, RawStmt *raw, const char *search_path, Oid owner)
 {
 	ErrorContextCallback callback = {
-		.callback = vp_analyze_error_callback,.arg = unconstify(char *, text),
+		.callback = vp_analyze_error_callback,
+		.arg = unconstify(char *, text),
 		.previous = error_context_stack
 	};
 	int			guc_level = NewGUCNestLevel();

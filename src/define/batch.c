@@ -281,7 +281,8 @@ static VpChange *
 define_node(const VpPipeline *pipeline, const VpGraphNode *node)
 {
 	ErrorContextCallback callback = {
-		.callback = define_error_callback,.arg = unconstify(char *, node->display),
+		.callback = define_error_callback,
+		.arg = unconstify(char *, node->display),
 		.previous = error_context_stack
 	};
 	char	   *detail;
@@ -297,7 +298,8 @@ static List *
 prune_others(const VpPipeline *pipeline, const VpGraph *graph, List *changes)
 {
 	HASHCTL		ctl = {
-		.keysize = 4 * NAMEDATALEN + 8,.entrysize = 4 * NAMEDATALEN + 8
+		.keysize = 4 * NAMEDATALEN + 8,
+		.entrysize = 4 * NAMEDATALEN + 8
 	};
 	HTAB	   *kept = hash_create("vibepiper batch", Max(graph->n, 16), &ctl,
 								   HASH_ELEM | HASH_STRINGS);

@@ -35,7 +35,8 @@
 VpAssetOptions
 vp_options_default(void)
 {
-	VpAssetOptions options = {.cache = true,.parallel = true};
+	VpAssetOptions options = {.cache = true,
+	.parallel = true};
 
 	options.retry_delay = palloc0(sizeof(Interval));
 	options.retry_delay->time = USECS_PER_SEC;
@@ -161,12 +162,6 @@ declared_upstreams(const VpPipeline *pipeline, List *depends_on)
 	return ids;
 }
 
-typedef struct AllAssets
-{
-	VpGraph    *graph;
-	int			self;
-} AllAssets;
-
 /* All assets and dependencies of the database; display names for messages. */
 static VpGraph *
 load_all(int32 self_id, int *self, List *add_upstreams)
@@ -198,6 +193,7 @@ load_all(int32 self_id, int *self, List *add_upstreams)
 	{
 		int32		id = vp_col_int32(i, 1, 0);
 
+		graph->nodes[i].id = id;
 		graph->nodes[i].display = vp_col_text(&spi, i, 2);
 		if (id == self_id)
 			*self = (int) i;
@@ -267,8 +263,8 @@ create_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *asset,
 {
 	List	   *declared = declared_upstreams(pipeline, spec->options.depends_on);
 
-	vp_views_create(asset, a, search_path);
-	vp_slot_check_indexes(asset->options.indexes, asset->def);
+	vp_views_create(asset, a);
+	vp_slot_check_indexes(asset->options.indexes, asset->def, search_path);
 	asset->signature = signature_of(asset->def, asset->options.indexes);
 	vp_asset_insert(asset);
 	write_dependencies(asset, a, declared);
@@ -358,10 +354,10 @@ change_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *old,
 		return "unchanged";
 	check_cycle(asset, list_union_int(a->upstreams, declared));
 	if (code)
-		vp_views_replace(asset, a, search_path);
+		vp_views_replace(asset, a);
 	if (old->def != asset->def)
 		forget_mapping(old->def, asset->id);
-	vp_slot_check_indexes(asset->options.indexes, asset->def);
+	vp_slot_check_indexes(asset->options.indexes, asset->def, search_path);
 	asset->signature = signature_of(asset->def, asset->options.indexes);
 	vp_asset_update(asset);
 	write_dependencies(asset, a, declared);
@@ -433,33 +429,59 @@ refuse_drop(const VpAsset *asset, List *downstreams)
 			 errhint("Use cascade => true to drop them too.")));
 }
 
+static void
+drop_one(const VpAsset *asset, bool cascade)
+{
+	vp_views_drop(asset, cascade);
+	drop_slots(asset->id);
+	vp_asset_delete(asset->id);
+	CommandCounterIncrement();
+}
+
+/* Drop everything downstream of the asset, what nothing reads first. */
+static void
+drop_downstream(const VpAsset *asset)
+{
+	int			self = -1;
+	VpGraph    *graph = load_all(asset->id, &self, NIL);
+	int		   *order = palloc(sizeof(int) * graph->n);
+	Bitmapset  *doomed;
+
+	vp_graph_finish(graph);
+	doomed = vp_graph_descendants(graph, bms_make_singleton(self), -1);
+	if (!vp_graph_topological_order(graph, order, NULL))
+		elog(ERROR, "assets depend on each other in a circle");
+	for (int k = graph->n - 1; k >= 0; k--)
+	{
+		VpAsset    *downstream;
+
+		CHECK_FOR_INTERRUPTS();
+		if (order[k] == self || !bms_is_member(order[k], doomed))
+			continue;
+		downstream = vp_asset_by_id(graph->nodes[order[k]].id);
+		vp_asset_check_owner(downstream);
+		drop_one(downstream, true);
+	}
+}
+
 void
 vp_drop(const VpAsset *asset, bool cascade)
 {
 	List	   *downstreams = vp_asset_downstreams(asset->id);
-	ListCell   *lc;
 
-	check_stack_depth();
 	if (downstreams != NIL && !cascade)
 		refuse_drop(asset, downstreams);
-	foreach(lc, downstreams)
-	{
-		/* it may have gone with another one */
-		VpAsset    *downstream = vp_asset_by_id(((VpAsset *) lfirst(lc))->id);
-
-		if (downstream != NULL)
-			vp_drop(downstream, true);
-	}
-	vp_views_drop(asset, cascade);
-	drop_slots(asset->id);
-	vp_asset_delete(asset->id);
+	if (downstreams != NIL)
+		drop_downstream(asset);
+	drop_one(asset, cascade);
 	vp_publication_note();
 }
 
 void
 vp_bury(int32 asset_id, Oid stub, Oid def)
 {
-	VpAsset		views = {.stub = stub,.def = def};
+	VpAsset		views = {.stub = stub,
+	.def = def};
 
 	drop_slots(asset_id);
 	vp_asset_delete(asset_id);

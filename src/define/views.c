@@ -22,7 +22,6 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -32,32 +31,105 @@
 #include "define/views.h"
 #include "store/guard.h"
 
-/* Create or replace one view as a user. */
-static Oid
-define_view(const char *schema, const char *name, RawStmt *raw,
-			const char *text, const char *search_path, Oid user, bool replace)
+/* Run as another user, whose rights are those of a definer. */
+typedef struct Impersonation
 {
-	ViewStmt   *stmt = makeNode(ViewStmt);
-	int			guc_level = NewGUCNestLevel();
-	Oid			outer;
+	Oid			user;
 	int			security;
-	ObjectAddress address;
+} Impersonation;
 
-	stmt->view = makeRangeVar(pstrdup(schema), pstrdup(name), -1);
-	stmt->query = copyObject(raw->stmt);
-	stmt->replace = replace;
-	stmt->withCheckOption = NO_CHECK_OPTION;
-	(void) set_config_option("search_path", search_path, PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	GetUserIdAndSecContext(&outer, &security);
-	SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE);
+static void
+impersonate(Impersonation *outer, Oid user)
+{
+	GetUserIdAndSecContext(&outer->user, &outer->security);
+	SetUserIdAndSecContext(user, outer->security | SECURITY_LOCAL_USERID_CHANGE);
 	vp_guard_open();
-	address = DefineView(stmt, text, raw->stmt_location, raw->stmt_len);
+}
+
+static void
+end_impersonation(const Impersonation *outer)
+{
 	vp_guard_close();
-	SetUserIdAndSecContext(outer, security);
-	AtEOXact_GUC(false, guc_level);
+	SetUserIdAndSecContext(outer->user, outer->security);
 	CommandCounterIncrement();
-	return address.objectId;
+}
+
+/* The query's columns as column definitions, from the nth (0 is the first). */
+static List *
+column_definitions(const Query *query, int from)
+{
+	List	   *columns = NIL;
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+		Oid			type = exprType((Node *) entry->expr);
+		Oid			collation = exprCollation((Node *) entry->expr);
+
+		if (entry->resjunk || n++ < from)
+			continue;
+		if (type_is_collatable(type) && !OidIsValid(collation))
+			ereport(ERROR,
+					(errcode(ERRCODE_INDETERMINATE_COLLATION),
+					 errmsg("could not determine which collation to use for column \"%s\"",
+							entry->resname),
+					 errhint("Use the COLLATE clause to set the collation explicitly.")));
+		columns = lappend(columns,
+						  makeColumnDef(entry->resname, type,
+										exprTypmod((Node *) entry->expr), collation));
+	}
+	return columns;
+}
+
+/*
+ * The definition view holds the very query that was analyzed with the owner's
+ * rights; nothing is looked up by name again.
+ */
+static Oid
+create_definition(const char *name, const Query *query, Oid owner)
+{
+	CreateStmt *stmt = makeNode(CreateStmt);
+	Impersonation outer;
+	ObjectAddress view;
+
+	stmt->relation = makeRangeVar(pstrdup("vibepiper_def"), pstrdup(name), -1);
+	stmt->tableElts = column_definitions(query, 0);
+	stmt->oncommit = ONCOMMIT_NOOP;
+	impersonate(&outer, vp_extension()->owner);
+	view = DefineRelation(stmt, RELKIND_VIEW, owner, NULL, NULL);
+	end_impersonation(&outer);
+	impersonate(&outer, owner);
+	StoreViewQuery(view.objectId, copyObject(unconstify(Query *, query)), false);
+	end_impersonation(&outer);
+	return view.objectId;
+}
+
+/* The old columns stay, others may follow. */
+static void
+replace_definition(Oid def, const Query *query, int old_columns, Oid owner)
+{
+	List	   *commands = NIL;
+	Impersonation outer;
+	ListCell   *lc;
+
+	foreach(lc, column_definitions(query, old_columns))
+	{
+		AlterTableCmd *command = makeNode(AlterTableCmd);
+
+		command->subtype = AT_AddColumnToView;
+		command->def = lfirst(lc);
+		commands = lappend(commands, command);
+	}
+	impersonate(&outer, owner);
+	if (commands != NIL)
+	{
+		AlterTableInternal(def, commands, true);
+		CommandCounterIncrement();
+	}
+	StoreViewQuery(def, copyObject(unconstify(Query *, query)), true);
+	end_impersonation(&outer);
 }
 
 /* A name for the definition: the asset's, or shortened with a number. */
@@ -101,11 +173,14 @@ append_columns(StringInfo buf, Oid def)
 	relation_close(rel, NoLock);
 }
 
+/* Create or replace the stub; every name in its text is qualified. */
 static void
 define_stub(VpAsset *asset, bool replace)
 {
 	StringInfoData buf;
+	ViewStmt   *stmt = makeNode(ViewStmt);
 	RawStmt    *raw;
+	Impersonation outer;
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "SELECT * FROM vibepiper.read_asset('%u'::pg_catalog.regclass) AS %s(",
@@ -113,13 +188,17 @@ define_stub(VpAsset *asset, bool replace)
 	append_columns(&buf, asset->def);
 	appendStringInfoChar(&buf, ')');
 	raw = linitial_node(RawStmt, raw_parser(buf.data, RAW_PARSE_DEFAULT));
-	asset->stub = define_view(asset->schema, asset->name, raw, buf.data,
-							  "pg_catalog, pg_temp", asset->owner, replace);
+	stmt->view = makeRangeVar(pstrdup(asset->schema), pstrdup(asset->name), -1);
+	stmt->query = raw->stmt;
+	stmt->replace = replace;
+	stmt->withCheckOption = NO_CHECK_OPTION;
+	impersonate(&outer, asset->owner);
+	asset->stub = DefineView(stmt, buf.data, raw->stmt_location, raw->stmt_len).objectId;
+	end_impersonation(&outer);
 }
 
 void
-vp_views_create(VpAsset *asset, const VpAnalyzed *analyzed,
-				const char *search_path)
+vp_views_create(VpAsset *asset, const VpAnalyzed *analyzed)
 {
 	Oid			taken = get_relname_relid(asset->name,
 										  get_namespace_oid(asset->schema, false));
@@ -129,12 +208,8 @@ vp_views_create(VpAsset *asset, const VpAnalyzed *analyzed,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("relation %s already exists and is not an asset",
 						asset->display)));
-	asset->def = define_view("vibepiper_def", definition_name(asset), analyzed->raw,
-							 analyzed->text, search_path, vp_extension()->owner, false);
-	vp_guard_open();
-	ATExecChangeOwner(asset->def, asset->owner, true, AccessExclusiveLock);
-	vp_guard_close();
-	CommandCounterIncrement();
+	asset->def = create_definition(definition_name(asset), analyzed->query,
+								   asset->owner);
 	define_stub(asset, false);
 }
 
@@ -220,30 +295,38 @@ drop_view(Oid relid, DropBehavior behavior)
 }
 
 static void
-make_anew(VpAsset *asset, const VpAnalyzed *analyzed, const char *search_path)
+make_anew(VpAsset *asset, const VpAnalyzed *analyzed)
 {
 	Acl		   *acl = get_acl(asset->stub);
 
 	vp_views_drop(asset, false);
-	vp_views_create(asset, analyzed, search_path);
+	vp_views_create(asset, analyzed);
 	if (acl != NULL)
 		set_acl(asset->stub, asset->owner, acl);
 }
 
-void
-vp_views_replace(VpAsset *asset, const VpAnalyzed *analyzed,
-				 const char *search_path)
+static int
+number_of_columns(Oid relid)
 {
-	char	   *name = get_rel_name(asset->def);
+	Relation	rel = relation_open(relid, AccessShareLock);
+	int			n = RelationGetNumberOfAttributes(rel);
+
+	relation_close(rel, NoLock);
+	return n;
+}
+
+void
+vp_views_replace(VpAsset *asset, const VpAnalyzed *analyzed)
+{
 	int			columns = compare_columns(asset->def, analyzed->query);
 
 	if (columns == 0)
 	{
-		make_anew(asset, analyzed, search_path);
+		make_anew(asset, analyzed);
 		return;
 	}
-	(void) define_view("vibepiper_def", name, analyzed->raw, analyzed->text,
-					   search_path, asset->owner, true);
+	replace_definition(asset->def, analyzed->query, number_of_columns(asset->def),
+					   asset->owner);
 	if (columns == 1)
 		define_stub(asset, true);
 }

@@ -14,8 +14,7 @@
  * Create the asset's views; sets ->def and ->stub.  The definition's name is
  * derived from the asset's; the stub is created with the owner's rights.
  */
-extern void vp_views_create(VpAsset *asset, const VpAnalyzed *analyzed,
-							const char *search_path);
+extern void vp_views_create(VpAsset *asset, const VpAnalyzed *analyzed);
 
 /*
  * Make them those of a new query.  Columns that are only added at the end are
@@ -23,8 +22,7 @@ extern void vp_views_create(VpAsset *asset, const VpAnalyzed *analyzed,
  * which is an error (2BP01) if something depends on the stub.  The stub keeps
  * its grants.
  */
-extern void vp_views_replace(VpAsset *asset, const VpAnalyzed *analyzed,
-							 const char *search_path);
+extern void vp_views_replace(VpAsset *asset, const VpAnalyzed *analyzed);
 
 /* Drop both; cascade: with what depends on the stub. */
 extern void vp_views_drop(const VpAsset *asset, bool cascade);

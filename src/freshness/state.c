@@ -95,7 +95,9 @@ static HTAB *
 create_index(MemoryContext context, int n)
 {
 	HASHCTL		ctl = {
-		.keysize = sizeof(int32),.entrysize = sizeof(IdEntry),.hcxt = context
+		.keysize = sizeof(int32),
+		.entrysize = sizeof(IdEntry),
+		.hcxt = context
 	};
 
 	return hash_create("vibepiper nodes by id", Max(n, 16), &ctl,

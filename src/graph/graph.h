@@ -30,7 +30,8 @@ typedef struct VpGraphNode
 	List	   *tags;			/* list of char * */
 	List	   *sources;		/* list of char *: unquoted "schema.relation"
 								 * of what it reads that is not an asset */
-	void	   *data;			/* for the caller, not looked at here */
+	int			id;				/* for the caller, not looked at here */
+	void	   *data;			/* likewise */
 
 	/* filled in by vp_graph_finish: node numbers, ascending, each once */
 	int			nup;

@@ -16,6 +16,7 @@
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "portability/instr_time.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -164,7 +165,9 @@ confirm(const VpBuild *build, int i)
 {
 	const VpNode *node = &build->state->nodes[i];
 	VpVersion	v = {
-		.id = node->version_id,.code_hash = node->code_hash,.as_of = build->as_of
+		.id = node->version_id,
+		.code_hash = node->code_hash,
+		.as_of = build->as_of
 	};
 
 	set_inputs(build->state, i, &v);
@@ -227,6 +230,19 @@ vp_build(const VpBuild *build, int node, VpTaskRecord *task)
 	return version;
 }
 
+static bool
+has_expired(const VpVersion *v, const VpAsset *asset)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		end;
+
+	if (asset->options.cache_ttl == NULL)
+		return false;
+	end = DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(v->as_of),
+							  IntervalPGetDatum(asset->options.cache_ttl));
+	return DatumGetTimestampTz(end) <= now || v->as_of > now;
+}
+
 VpVersion *
 vp_build_kept(const VpBuild *build, int i)
 {
@@ -241,7 +257,7 @@ vp_build_kept(const VpBuild *build, int i)
 		!same_inputs(build->state, i, v))
 		return NULL;
 	asset = vp_asset_by_id(node->id);
-	if (!vp_hash_equal(v->signature, asset->signature) ||
+	if (!vp_hash_equal(v->signature, asset->signature) || has_expired(v, asset) ||
 		vp_slot_file(v->slot) != v->filenode ||
 		(v->rows > 0 && v->incarnation != vp_incarnation() && vp_slot_is_lost(v->slot)))
 		return NULL;

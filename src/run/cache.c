@@ -114,8 +114,12 @@ List *
 vp_rollback(VpPipeline *pipeline, int64 to_run)
 {
 	VpRunRecord run = {
-		.pipeline_id = pipeline->id,.pipeline = pipeline->name,.kind = "rollback",
-		.publish = "run",.started_at = GetCurrentTimestamp(),.status = "succeeded"
+		.pipeline_id = pipeline->id,
+		.pipeline = pipeline->name,
+		.kind = "rollback",
+		.publish = "run",
+		.started_at = GetCurrentTimestamp(),
+		.status = "succeeded"
 	};
 	List	   *changed = NIL;
 	ListCell   *lc;

@@ -32,22 +32,28 @@ node_of(const VpState *state, int32 id)
 	elog(ERROR, "asset %d is not in its pipeline", id);
 }
 
-/* An upstream that is to be rebuilt for a reason of its own; the deepest. */
+/* An upstream that is to be rebuilt first; or -1. */
 static int
-deepest_cause(const VpState *state, int node)
+pending_upstream(const VpState *state, int node)
 {
 	const VpGraphNode *graph_node = &state->graph->nodes[node];
 
-	if (state->nodes[node].action != VP_ACTION_MAYBE)
-		return node;
 	for (int u = 0; u < graph_node->nup; u++)
 	{
-		int			up = graph_node->up[u];
+		VpAction	action = state->nodes[graph_node->up[u]].action;
 
-		if (state->nodes[up].action == VP_ACTION_BUILD ||
-			state->nodes[up].action == VP_ACTION_MAYBE)
-			return deepest_cause(state, up);
+		if (action == VP_ACTION_BUILD || action == VP_ACTION_MAYBE)
+			return graph_node->up[u];
 	}
+	return -1;
+}
+
+/* The deepest upstream that is to be rebuilt for a reason of its own. */
+static int
+deepest_cause(const VpState *state, int node)
+{
+	while (state->nodes[node].action == VP_ACTION_MAYBE)
+		node = pending_upstream(state, node);
 	return node;
 }
 
@@ -112,6 +118,20 @@ explain_cause(StringInfo buf, const VpState *state, int i)
 		explain_last_task(buf, asset);
 }
 
+/* "Asset a is stale: invalidated."; no reason where the state says it all */
+static void
+explain_head(StringInfo buf, const VpAsset *asset, const VpNode *node)
+{
+	const char *state = vp_explain_state(node);
+	bool		plain = strcmp(node->reason, "fresh") == 0 ||
+	strcmp(node->reason, "lost") == 0 || strcmp(node->reason, "never built") == 0;
+
+	if (strcmp(state, "never_built") == 0)
+		state = "not built yet";
+	appendStringInfo(buf, "Asset %s is %s%s%s.\n", asset->display, state,
+					 plain ? "" : ": ", plain ? "" : node->reason);
+}
+
 char *
 vp_explain_asset(const VpAsset *asset)
 {
@@ -122,15 +142,7 @@ vp_explain_asset(const VpAsset *asset)
 
 	vp_state_decide_all(state, vp_state_select(state, NULL), false);
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "Asset %s is %s%s%s.\n", asset->display,
-					 strcmp(vp_explain_state(node), "never_built") == 0 ? "not built yet" :
-					 vp_explain_state(node),
-					 strcmp(node->reason, "fresh") == 0 ||
-					 strcmp(node->reason, "lost") == 0 ||
-					 strcmp(node->reason, "never built") == 0 ? "" : ": ",
-					 strcmp(node->reason, "fresh") == 0 ||
-					 strcmp(node->reason, "lost") == 0 ||
-					 strcmp(node->reason, "never built") == 0 ? "" : node->reason);
+	explain_head(&buf, asset, node);
 	explain_cause(&buf, state, i);
 	explain_version(&buf, node);
 	explain_last_task(&buf, asset);

@@ -71,9 +71,11 @@ static Memo *memos = NULL;
 static Memo *computing = NULL;
 
 bool
-vp_miss_is_error(bool asset_says)
+vp_miss_is_error(const VpAssetInfo *info)
 {
-	return on_miss == ON_MISS_ASSET ? asset_says : on_miss == ON_MISS_ERROR;
+	if (info->lazy)
+		return false;
+	return on_miss == ON_MISS_ASSET ? info->error_on_miss : on_miss == ON_MISS_ERROR;
 }
 
 bool
@@ -119,7 +121,8 @@ static Memo *
 memo_of(EState *statement)
 {
 	HASHCTL		ctl = {
-		.keysize = sizeof(Oid),.entrysize = sizeof(MemoEntry)
+		.keysize = sizeof(Oid),
+		.entrysize = sizeof(MemoEntry)
 	};
 	Memo	   *memo;
 
@@ -164,7 +167,7 @@ needs_computing(Memo *memo, const VpAsset *asset, Snapshot snapshot)
 		return false;
 	if (!vp_resolve(asset->def, snapshot, &res) || res.hit)
 		return false;
-	if (vp_miss_is_error(res.info.error_on_miss))
+	if (vp_miss_is_error(&res.info))
 		raise_miss(&res.info);
 	return true;
 }
@@ -383,7 +386,7 @@ vp_read_asset(PG_FUNCTION_ARGS)
 	check_columns(rsinfo->expectedDesc, def, &res.info);
 	if (!res.hit)
 	{
-		if (vp_miss_is_error(res.info.error_on_miss))
+		if (vp_miss_is_error(&res.info))
 			raise_miss(&res.info);
 		give_missing(&res, statement, store, rsinfo->expectedDesc);
 	}

@@ -9,8 +9,10 @@
 
 #include "nodes/execnodes.h"
 
-/* Is a miss an error here?  The argument is what the asset says. */
-extern bool vp_miss_is_error(bool asset_says);
+#include "store/resolve.h"
+
+/* Is a miss an error here?  Never for a lazy asset. */
+extern bool vp_miss_is_error(const VpAssetInfo *info);
 
 /* Is this backend computing the rows of a missing asset? */
 extern bool vp_miss_computing(void);

@@ -317,7 +317,7 @@ definition_to_inline(const VpResolution *res, const VpReplacement *r)
 {
 	Query	   *definition;
 
-	if (vp_miss_is_error(res->info.error_on_miss) || vp_miss_computing() ||
+	if (vp_miss_is_error(&res->info) || vp_miss_computing() ||
 		r->inlined >= MOST_INLINED)
 		return NULL;
 	definition = vp_definition_query(res->def);

@@ -104,7 +104,8 @@ static void
 create_entries(void)
 {
 	HASHCTL		ctl = {
-		.keysize = sizeof(Oid),.entrysize = sizeof(Entry)
+		.keysize = sizeof(Oid),
+		.entrysize = sizeof(Entry)
 	};
 
 	ctl.hcxt = AllocSetContextCreate(CacheMemoryContext, "vibepiper mapping cache",

@@ -30,6 +30,7 @@
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -79,16 +80,20 @@ index_error_callback(void *arg)
 }
 
 void
-vp_slot_check_indexes(List *clauses, Oid def)
+vp_slot_check_indexes(List *clauses, Oid def, const char *search_path)
 {
+	int			guc_level = NewGUCNestLevel();
 	char	   *schema = get_namespace_name(get_rel_namespace(def));
 	char	   *relation = get_rel_name(def);
 	ListCell   *lc;
 
+	(void) set_config_option("search_path", search_path, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	foreach(lc, clauses)
 	{
 		ErrorContextCallback callback = {
-			.callback = index_error_callback,.arg = lfirst(lc),
+			.callback = index_error_callback,
+			.arg = lfirst(lc),
 			.previous = error_context_stack
 		};
 
@@ -96,6 +101,7 @@ vp_slot_check_indexes(List *clauses, Oid def)
 		(void) parse_index(lfirst(lc), schema, relation, "i");
 		error_context_stack = callback.previous;
 	}
+	AtEOXact_GUC(false, guc_level);
 }
 
 static Datum
@@ -255,7 +261,8 @@ create_indexes(Oid slot, List *clauses)
 	{
 		char	   *index = makeObjectName(name, NULL, psprintf("i_%d", ++n));
 		ErrorContextCallback callback = {
-			.callback = index_error_callback,.arg = lfirst(lc),
+			.callback = index_error_callback,
+			.arg = lfirst(lc),
 			.previous = error_context_stack
 		};
 		IndexStmt  *stmt;

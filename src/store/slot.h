@@ -31,8 +31,11 @@ extern void vp_slot_index(Oid slot, const VpAsset *asset);
 /* Collect statistics; as the asset's owner. */
 extern void vp_slot_analyze(Oid slot);
 
-/* Check an asset's index clauses against its definition view. */
-extern void vp_slot_check_indexes(List *clauses, Oid def);
+/*
+ * Check an asset's index clauses against its definition view, with functions
+ * and operators looked up along search_path.
+ */
+extern void vp_slot_check_indexes(List *clauses, Oid def, const char *search_path);
 
 extern Oid	vp_slot_file(Oid slot);
 extern int64 vp_slot_size(Oid slot);

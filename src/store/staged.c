@@ -27,7 +27,8 @@ void
 vp_staged_begin(void)
 {
 	HASHCTL		ctl = {
-		.keysize = sizeof(Oid),.entrysize = sizeof(VpStaged)
+		.keysize = sizeof(Oid),
+		.entrysize = sizeof(VpStaged)
 	};
 
 	if (staged != NULL)
