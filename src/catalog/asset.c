@@ -21,7 +21,7 @@
 	" s.relname::text, a.query, a.code_hash, a.signature, a.cache, a.cache_ttl," \
 	" a.lazy, a.parallel, a.storage, a.on_miss, a.indexes, a.settings, a.hints," \
 	" a.depends_on, a.tags, a.retries, a.retry_delay, a.timeout, a.description," \
-	" a.environment, a.pinned_run" \
+	" a.environment, a.pinned_run, a.error_on_miss" \
 	" FROM vibepiper.asset a JOIN pg_class c ON c.oid = a.def" \
 	" JOIN pg_class s ON s.oid = a.stub JOIN pg_namespace n ON n.oid = s.relnamespace "
 
@@ -64,6 +64,7 @@ read_asset(VpSpi *spi, uint64 row)
 	read_options(spi, row, &a->options);
 	a->environment = vp_col_texts(spi, row, 26);
 	a->pinned_run = vp_col_int64(row, 27);
+	a->error_on_miss = vp_col_bool(row, 28);
 	old = MemoryContextSwitchTo(spi->caller);
 	a->display = quote_qualified_identifier(a->schema, a->name);
 	MemoryContextSwitchTo(old);
@@ -279,6 +280,8 @@ fill_values(const VpAsset *a, Datum *values, char *nulls)
 	put_text(values, nulls, 12, o->on_miss);
 	values[13] = vp_texts_datum(o->indexes);
 	values[14] = vp_texts_datum(o->settings);
+	if (o->settings == NIL)
+		nulls[14] = 'n';
 	put_text(values, nulls, 15, o->hints);
 	values[16] = vp_texts_datum(o->depends_on);
 	values[17] = vp_texts_datum(o->tags);

@@ -20,7 +20,8 @@
 	"SELECT pipeline_id, name, owner, max_workers, publish, storage, on_miss," \
 	" settings, keep_versions, description," \
 	" (SELECT array_agg(s.nsp::text ORDER BY s.position)" \
-	"  FROM vibepiper.pipeline_schema s WHERE s.pipeline_id = p.pipeline_id)" \
+	"  FROM vibepiper.pipeline_schema s JOIN pg_namespace n ON n.oid = s.nsp" \
+	"  WHERE s.pipeline_id = p.pipeline_id)" \
 	" FROM vibepiper.pipeline p "
 
 static List *
@@ -123,6 +124,17 @@ vp_pipeline_by_name(const char *name)
 			 : errhint("Define it with vibepiper.define_pipeline().")));
 }
 
+Oid
+vp_pipeline_default_schema(const VpPipeline *pipeline)
+{
+	if (pipeline->schemas == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+				 errmsg("pipeline \"%s\" has no schema", pipeline->name),
+				 errhint("Give it one with vibepiper.define_pipeline().")));
+	return linitial_oid(pipeline->schemas);
+}
+
 int32
 vp_pipeline_of_schema(Oid schema)
 {
@@ -155,6 +167,8 @@ fill_values(const VpPipeline *p, Datum *values, char *nulls)
 	values[5] = CStringGetTextDatum(p->storage);
 	values[6] = CStringGetTextDatum(p->on_miss);
 	values[7] = vp_texts_datum(p->settings);
+	if (p->settings == NIL)
+		nulls[7] = 'n';
 	values[8] = Int32GetDatum(p->keep_versions);
 	if (p->description != NULL)
 		values[9] = CStringGetTextDatum(p->description);

@@ -33,6 +33,9 @@ extern VpPipeline *vp_pipeline_by_name(const char *name);
 extern VpPipeline *vp_pipeline_find(const char *name);
 extern VpPipeline *vp_pipeline_by_id(int32 id);
 
+/* Schema of unqualified names; error (3F000) if all were dropped. */
+extern Oid	vp_pipeline_default_schema(const VpPipeline *pipeline);
+
 /* Pipeline that owns the schema, or 0. */
 extern int32 vp_pipeline_of_schema(Oid schema);
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "common/args.h"
@@ -15,10 +16,31 @@ vp_arg_text(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
-List *
-vp_arg_texts(FunctionCallInfo fcinfo, int n)
+static void
+refuse_null_elements(Datum array, const char *name)
 {
-	return PG_ARGISNULL(n) ? NIL : vp_texts_from_datum(PG_GETARG_DATUM(n));
+	if (array_contains_nulls(DatumGetArrayTypeP(array)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s can't have null elements", name)));
+}
+
+List *
+vp_arg_texts(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		return NIL;
+	refuse_null_elements(PG_GETARG_DATUM(n), name);
+	return vp_texts_from_datum(PG_GETARG_DATUM(n));
+}
+
+List *
+vp_arg_names(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		return NIL;
+	refuse_null_elements(PG_GETARG_DATUM(n), name);
+	return vp_names_from_datum(PG_GETARG_DATUM(n));
 }
 
 Interval *

@@ -14,8 +14,11 @@
 
 /* NULL if the argument is null */
 extern char *vp_arg_text(FunctionCallInfo fcinfo, int n);
-extern List *vp_arg_texts(FunctionCallInfo fcinfo, int n);
 extern Interval *vp_arg_interval(FunctionCallInfo fcinfo, int n);
+
+/* Of char *; NIL if the argument is null; error (22004) if an element is. */
+extern List *vp_arg_texts(FunctionCallInfo fcinfo, int n, const char *name);
+extern List *vp_arg_names(FunctionCallInfo fcinfo, int n, const char *name);
 
 /* Error (22004) if the argument is null. */
 extern void vp_arg_require(FunctionCallInfo fcinfo, int n, const char *name);

@@ -88,7 +88,7 @@ vp_spec_set_name(VpSpec *spec, const VpPipeline *pipeline, const char *name)
 	Oid			schema;
 
 	if (parsed->schemaname == NULL)
-		schema = linitial_oid(pipeline->schemas);
+		schema = vp_pipeline_default_schema(pipeline);
 	else
 		schema = get_namespace_oid(parsed->schemaname, true);
 	if (!OidIsValid(schema) || !list_member_oid(pipeline->schemas, schema))
@@ -155,7 +155,7 @@ declared_upstreams(const VpPipeline *pipeline, List *depends_on)
 
 		if (name->schemaname == NULL)
 			full = psprintf("%s.%s",
-							quote_identifier(get_namespace_name(linitial_oid(pipeline->schemas))),
+							quote_identifier(get_namespace_name(vp_pipeline_default_schema(pipeline))),
 							quote_identifier(name->relname));
 		ids = list_append_unique_int(ids, vp_asset_by_name(full)->id);
 	}

@@ -36,12 +36,11 @@ Datum
 vp_define_pipeline_sql(PG_FUNCTION_ARGS)
 {
 	VpPipeline *p = palloc0(sizeof(VpPipeline));
-	List	   *schemas = NIL;
+	List	   *schemas;
 
 	(void) vp_extension_required();
 	p->name = vp_arg_text_required(fcinfo, 0, "name");
-	if (!PG_ARGISNULL(1))
-		schemas = vp_names_from_datum(PG_GETARG_DATUM(1));
+	schemas = vp_arg_names(fcinfo, 1, "schemas");
 	if (!PG_ARGISNULL(2))
 	{
 		p->max_workers = PG_GETARG_INT32(2);
@@ -51,7 +50,7 @@ vp_define_pipeline_sql(PG_FUNCTION_ARGS)
 	p->publish = vp_arg_text_required(fcinfo, 3, "publish");
 	p->storage = vp_arg_text_required(fcinfo, 4, "storage");
 	p->on_miss = vp_arg_text_required(fcinfo, 5, "on_miss");
-	p->settings = vp_arg_texts(fcinfo, 6);
+	p->settings = vp_arg_texts(fcinfo, 6, "settings");
 	p->keep_versions = vp_arg_int32(fcinfo, 7, "keep_versions");
 	p->description = vp_arg_text(fcinfo, 8);
 	vp_define_pipeline(p, schemas);
@@ -124,11 +123,11 @@ vp_define_asset_sql(PG_FUNCTION_ARGS)
 	o->parallel = vp_arg_bool(fcinfo, 5, "parallel");
 	o->storage = vp_arg_text(fcinfo, 6);
 	o->on_miss = vp_arg_text(fcinfo, 7);
-	o->indexes = vp_arg_texts(fcinfo, 8);
-	o->settings = vp_arg_texts(fcinfo, 9);
+	o->indexes = vp_arg_texts(fcinfo, 8, "indexes");
+	o->settings = vp_arg_texts(fcinfo, 9, "settings");
 	o->hints = vp_arg_text(fcinfo, 10);
-	o->depends_on = vp_arg_texts(fcinfo, 11);
-	o->tags = vp_arg_texts(fcinfo, 12);
+	o->depends_on = vp_arg_texts(fcinfo, 11, "depends_on");
+	o->tags = vp_arg_texts(fcinfo, 12, "tags");
 	o->retries = vp_arg_int32(fcinfo, 13, "retries");
 	o->retry_delay = vp_arg_interval(fcinfo, 14);
 	if (o->retry_delay == NULL)
@@ -137,9 +136,6 @@ vp_define_asset_sql(PG_FUNCTION_ARGS)
 	o->description = vp_arg_text(fcinfo, 16);
 
 	pipeline = pipeline_for(name);
-	if (vp_name_parse(name)->schemaname == NULL)
-		name = quote_qualified_identifier(get_namespace_name(linitial_oid(pipeline->schemas)),
-										  vp_name_parse(name)->relname);
 	vp_spec_set_name(&spec, pipeline, name);
 	PG_RETURN_TEXT_P(cstring_to_text(vp_define(pipeline, &spec, &detail)));
 }
@@ -253,6 +249,11 @@ vp_on_sql_drop(PG_FUNCTION_ARGS)
 		"  WHERE d.classid = 'pg_class'::regclass AND d.objid IN (a.stub, a.def))",
 		0, {0}
 	};
+	static VpStatement schemas = {
+		"DELETE FROM vibepiper.pipeline_schema s USING pg_event_trigger_dropped_objects() d"
+		" WHERE d.classid = 'pg_namespace'::regclass AND d.objid = s.nsp",
+		0, {0}
+	};
 	VpSpi		spi;
 	uint64		n;
 	VpAsset    *dead;
@@ -272,6 +273,7 @@ vp_on_sql_drop(PG_FUNCTION_ARGS)
 		dead[i].stub = vp_col_oid(i, 2);
 		dead[i].def = vp_col_oid(i, 3);
 	}
+	(void) vp_spi_run(&schemas, NULL, NULL, false);
 	vp_spi_close(&spi);
 	for (uint64 i = 0; i < n; i++)
 		vp_bury(dead[i].id, dead[i].stub, dead[i].def);

@@ -91,6 +91,10 @@ claim_schema(const char *name, const VpPipeline *pipeline)
 	Oid			schema;
 	int32		holder;
 
+	if (name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("a schema's name can't be empty")));
 	if (is_reserved(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_RESERVED_NAME),

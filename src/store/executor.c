@@ -106,66 +106,78 @@ fit_of_plan(const PlannedStmt *plan, Snapshot snapshot, List **targets)
 	return worst;
 }
 
+/* The index of the target's slot that takes the place of the plan's. */
+static Oid
+new_index(const Target *target, Oid old)
+{
+	ListCell   *o;
+	ListCell   *n;
+
+	forboth(o, target->old_indexes, n, target->new_indexes)
+		if (lfirst_oid(o) == old)
+		return lfirst_oid(n);
+	elog(ERROR, "index %u of the plan is not one of the slot's", old);
+}
+
+typedef struct Retarget
+{
+	List	   *targets;
+	bool		only_look;		/* change nothing */
+	bool		found;			/* an index of a target */
+} Retarget;
+
 static void
-retarget_index(Index scanrelid, Oid *index, List *targets)
+retarget_index(Index scanrelid, Oid *index, Retarget *r)
 {
 	ListCell   *lc;
 
-	foreach(lc, targets)
+	foreach(lc, r->targets)
 	{
 		const Target *target = lfirst(lc);
-		ListCell   *o;
-		ListCell   *n;
 
 		if (target->rti != scanrelid)
 			continue;
-		forboth(o, target->old_indexes, n, target->new_indexes)
-		{
-			if (lfirst_oid(o) == *index)
-			{
-				*index = lfirst_oid(n);
-				return;
-			}
-		}
-		elog(ERROR, "index %u of the plan is not one of the slot's", *index);
+		r->found = true;
+		if (!r->only_look)
+			*index = new_index(target, *index);
 	}
 }
 
-static void retarget_plan(Plan *plan, List *targets);
+static void retarget_plan(Plan *plan, Retarget *r);
 
 static void
-retarget_plans(List *plans, List *targets)
+retarget_plans(List *plans, Retarget *r)
 {
 	ListCell   *lc;
 
 	foreach(lc, plans)
-		retarget_plan(lfirst(lc), targets);
+		retarget_plan(lfirst(lc), r);
 }
 
 static void
-retarget_children(Plan *plan, List *targets)
+retarget_children(Plan *plan, Retarget *r)
 {
-	retarget_plan(plan->lefttree, targets);
-	retarget_plan(plan->righttree, targets);
+	retarget_plan(plan->lefttree, r);
+	retarget_plan(plan->righttree, r);
 	switch (nodeTag(plan))
 	{
 		case T_Append:
-			retarget_plans(((Append *) plan)->appendplans, targets);
+			retarget_plans(((Append *) plan)->appendplans, r);
 			break;
 		case T_MergeAppend:
-			retarget_plans(((MergeAppend *) plan)->mergeplans, targets);
+			retarget_plans(((MergeAppend *) plan)->mergeplans, r);
 			break;
 		case T_BitmapAnd:
-			retarget_plans(((BitmapAnd *) plan)->bitmapplans, targets);
+			retarget_plans(((BitmapAnd *) plan)->bitmapplans, r);
 			break;
 		case T_BitmapOr:
-			retarget_plans(((BitmapOr *) plan)->bitmapplans, targets);
+			retarget_plans(((BitmapOr *) plan)->bitmapplans, r);
 			break;
 		case T_SubqueryScan:
-			retarget_plan(((SubqueryScan *) plan)->subplan, targets);
+			retarget_plan(((SubqueryScan *) plan)->subplan, r);
 			break;
 		case T_CustomScan:
-			retarget_plans(((CustomScan *) plan)->custom_plans, targets);
+			retarget_plans(((CustomScan *) plan)->custom_plans, r);
 			break;
 		default:
 			break;
@@ -173,7 +185,7 @@ retarget_children(Plan *plan, List *targets)
 }
 
 static void
-retarget_plan(Plan *plan, List *targets)
+retarget_plan(Plan *plan, Retarget *r)
 {
 	if (plan == NULL)
 		return;
@@ -182,36 +194,61 @@ retarget_plan(Plan *plan, List *targets)
 	{
 		case T_IndexScan:
 			retarget_index(((Scan *) plan)->scanrelid,
-						   &((IndexScan *) plan)->indexid, targets);
+						   &((IndexScan *) plan)->indexid, r);
 			break;
 		case T_IndexOnlyScan:
 			retarget_index(((Scan *) plan)->scanrelid,
-						   &((IndexOnlyScan *) plan)->indexid, targets);
+						   &((IndexOnlyScan *) plan)->indexid, r);
 			break;
 		case T_BitmapIndexScan:
 			retarget_index(((Scan *) plan)->scanrelid,
-						   &((BitmapIndexScan *) plan)->indexid, targets);
+						   &((BitmapIndexScan *) plan)->indexid, r);
 			break;
 		default:
 			break;
 	}
-	retarget_children(plan, targets);
+	retarget_children(plan, r);
 }
 
+static void
+retarget_trees(PlannedStmt *plan, Retarget *r)
+{
+	retarget_plan(plan->planTree, r);
+	retarget_plans(plan->subplans, r);
+}
+
+/*
+ * The plan, pointing to other slots.  What needn't differ is shared with the
+ * original, which the caller keeps as long as it executes; the plan trees are
+ * copied only if they name indexes of a target.
+ */
 static PlannedStmt *
 retargeted_copy(const PlannedStmt *plan, List *targets)
 {
-	PlannedStmt *copy = copyObject(unconstify(PlannedStmt *, plan));
+	PlannedStmt *copy = palloc(sizeof(PlannedStmt));
+	Retarget	r = {targets, true, false};
 	ListCell   *lc;
 
+	memcpy(copy, plan, sizeof(PlannedStmt));
+	copy->rtable = list_copy(plan->rtable);
 	foreach(lc, targets)
 	{
 		const Target *target = lfirst(lc);
+		ListCell   *cell = list_nth_cell(copy->rtable, target->rti - 1);
+		RangeTblEntry *rte = palloc(sizeof(RangeTblEntry));
 
-		list_nth_node(RangeTblEntry, copy->rtable, target->rti - 1)->relid = target->slot;
+		memcpy(rte, lfirst(cell), sizeof(RangeTblEntry));
+		rte->relid = target->slot;
+		lfirst(cell) = rte;
 	}
-	retarget_plan(copy->planTree, targets);
-	retarget_plans(copy->subplans, targets);
+	retarget_trees(copy, &r);
+	if (r.found)
+	{
+		copy->planTree = copyObject(copy->planTree);
+		copy->subplans = copyObject(copy->subplans);
+		r.only_look = false;
+		retarget_trees(copy, &r);
+	}
 	return copy;
 }
 

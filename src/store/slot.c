@@ -87,6 +87,7 @@ vp_slot_check_indexes(List *clauses, Oid def, const char *search_path)
 	char	   *relation = get_rel_name(def);
 	ListCell   *lc;
 
+	LockRelationOid(def, AccessShareLock);
 	(void) set_config_option("search_path", search_path, PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	foreach(lc, clauses)
