@@ -387,13 +387,13 @@ vp_state_decide(VpState *state, int i, bool force)
 		set(node, VP_ACTION_DEFERRED, "lazy: computed when read");
 	else if (force)
 		set(node, VP_ACTION_BUILD, "forced");
-	else if (node->pinned_run != 0)
-		set(node, VP_ACTION_CACHED,
-			psprintf("pinned to run " INT64_FORMAT, node->pinned_run));
 	else if (node->version_id == 0)
 		set(node, VP_ACTION_BUILD, "never built");
 	else if (is_lost(node))
 		set(node, VP_ACTION_BUILD, "lost");
+	else if (node->pinned_run != 0)
+		set(node, VP_ACTION_CACHED,
+			psprintf("pinned to run " INT64_FORMAT, node->pinned_run));
 	else if (!vp_hash_equal(node->version_code, node->code_hash))
 		set(node, VP_ACTION_BUILD, "code changed");
 	else if (node->invalidated)

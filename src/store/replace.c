@@ -310,7 +310,9 @@ certify_call(FuncExpr *call)
 
 /*
  * The definition's query if it gives the same rows to every reader, else NULL:
- * then read_asset() computes it as the owner with the recorded settings.
+ * then read_asset() computes it as the owner with the recorded settings.  A
+ * definition is inlined once per statement, so that diamonds stay linear:
+ * further reads share what read_asset() computes.
  */
 static Query *
 definition_to_inline(const VpResolution *res, const VpReplacement *r)
@@ -318,7 +320,8 @@ definition_to_inline(const VpResolution *res, const VpReplacement *r)
 	Query	   *definition;
 
 	if (vp_miss_is_error(&res->info) || vp_miss_computing() ||
-		r->inlined >= MOST_INLINED)
+		list_length(r->inlined) >= MOST_INLINED ||
+		list_member_oid(r->inlined, res->def))
 		return NULL;
 	definition = vp_definition_query(res->def);
 	return vp_same_for_everybody(definition) ? definition : NULL;
@@ -339,7 +342,7 @@ become_miss(Query *query, RangeTblEntry *rte, FuncExpr *call,
 		certify_call(call);
 		return;
 	}
-	r->inlined++;
+	r->inlined = lappend_oid(r->inlined, res->def);
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = definition;
 	rte->functions = NIL;

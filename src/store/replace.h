@@ -23,7 +23,7 @@ typedef struct VpReplacement
 	List	   *inval_items;	/* of SQL functions that were inlined */
 
 	/* work */
-	int			inlined;		/* definitions so far */
+	List	   *inlined;		/* definitions so far, of Oid */
 	int			depth;			/* of inlined SQL functions */
 } VpReplacement;
 
