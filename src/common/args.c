@@ -6,6 +6,7 @@
 
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/tuplestore.h"
 
 #include "common/args.h"
 #include "common/spi.h"

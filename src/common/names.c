@@ -11,11 +11,57 @@
 #include "common/names.h"
 #include "compat/compat.h"
 
+/*
+ * Bytes of the part of a name that starts here, without quotes; *rest is set
+ * to what follows it.
+ */
+static int
+part_length(const char *part, const char **rest)
+{
+	bool		quoted = false;
+	int			n = 0;
+
+	for (; *part != '\0' && (quoted || *part != '.'); part++)
+	{
+		if (*part != '"')
+			n++;
+		else if (quoted && part[1] == '"')
+		{
+			n++;
+			part++;
+		}
+		else
+			quoted = !quoted;
+	}
+	*rest = part;
+	return n;
+}
+
+/* Two long names mustn't become one by being cut off. */
+static void
+refuse_long(const char *name)
+{
+	const char *part = name + strspn(name, " \t\n\r");
+
+	for (;;)
+	{
+		if (part_length(part, &part) >= NAMEDATALEN)
+			ereport(ERROR,
+					(errcode(ERRCODE_NAME_TOO_LONG),
+					 errmsg("name \"%s\" is too long", name),
+					 errdetail("A name has at most %d bytes.", NAMEDATALEN - 1)));
+		if (*part == '\0')
+			break;
+		part++;
+	}
+}
+
 RangeVar *
 vp_name_parse(const char *name)
 {
 	List	   *parts = vp_name_list(name);
 
+	refuse_long(name);
 	if (list_length(parts) > 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),

@@ -122,6 +122,20 @@ vp_analyze_relation(Oid relid)
 #define vp_executor_run(desc)		ExecutorRun(desc, ForwardScanDirection, 0, true)
 #endif
 
+/* Begin a plain scan of a table. */
+#if PG_VERSION_NUM >= 190000
+#define vp_begin_scan(rel, snapshot)	table_beginscan(rel, snapshot, 0, NULL, SO_NONE)
+#else
+#define vp_begin_scan(rel, snapshot)	table_beginscan(rel, snapshot, 0, NULL)
+#endif
+
+/* The query of a SQL function in FROM, if it can be inlined; else NULL. */
+#if PG_VERSION_NUM >= 190000
+#define vp_inline_function(root, rte)	inline_function_in_from(root, rte)
+#else
+#define vp_inline_function(root, rte)	inline_set_returning_function(root, rte)
+#endif
+
 /*
  * Rights that the executor checks for a range-table entry: fields of the
  * entry in 15, a list of its own in the Query since 16.

@@ -21,6 +21,7 @@
 #include "utils/rel.h"
 
 #include "catalog/asset.h"
+#include "common/extension.h"
 #include "common/names.h"
 #include "compat/compat.h"
 #include "define/analyze.h"
@@ -110,28 +111,11 @@ check_columns(const Query *query)
 				 errmsg("the asset's query has no columns")));
 }
 
-static void
-check_relation(const RangeTblEntry *rte)
-{
-	if (get_rel_persistence(rte->relid) == RELPERSISTENCE_TEMP)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("an asset can't read the temporary table \"%s\"",
-						get_rel_name(rte->relid))));
-	if (rte->relid < FirstNormalObjectId)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("an asset can't read the system relation \"%s\"",
-						get_rel_name(rte->relid)),
-				 errdetail("Changes of system catalogs can't be followed.")));
-}
-
-/* Rights, kinds of relations and clauses, at every level of the query. */
+/* Rights and clauses, at every level of the query. */
 static bool
 check_walker(Node *node, void *context)
 {
 	Query	   *query;
-	ListCell   *lc;
 
 	if (node == NULL)
 		return false;
@@ -142,13 +126,6 @@ check_walker(Node *node, void *context)
 		refuse_statement("A CTE changes data.");
 	if (query->rowMarks != NIL)
 		refuse_statement("FOR UPDATE and FOR SHARE lock rows.");
-	foreach(lc, query->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		if (rte->rtekind == RTE_RELATION)
-			check_relation(rte);
-	}
 	vp_check_rights(query);
 	return query_tree_walker(query, check_walker, context, 0);
 }
@@ -162,12 +139,39 @@ typedef struct Collected
 
 static bool collect_walker(Node *node, void *context);
 
+/* Directly or through a view, an asset reads users' relations only. */
+static void
+check_relation(Oid relid)
+{
+	const VpExtension *ext = vp_extension();
+	Oid			schema = get_rel_namespace(relid);
+
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("an asset can't read the temporary relation \"%s\"",
+						get_rel_name(relid))));
+	if (relid < FirstNormalObjectId)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("an asset can't read the system relation \"%s\"",
+						get_rel_name(relid)),
+				 errdetail("Changes of system catalogs can't be followed.")));
+	if (schema == ext->schema || schema == ext->def_schema || schema == ext->store_schema)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("an asset can't read \"%s\", which belongs to vibepiper",
+						get_rel_name(relid)),
+				 errhint("Read assets by their names.")));
+}
+
 static void
 collect_relation(Oid relid, Collected *c)
 {
 	VpAsset    *asset;
 	Relation	rel;
 
+	check_relation(relid);
 	if (get_rel_relkind(relid) != RELKIND_VIEW)
 	{
 		c->sources = list_append_unique_oid(c->sources, relid);

@@ -264,7 +264,7 @@ create_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *asset,
 	List	   *declared = declared_upstreams(pipeline, spec->options.depends_on);
 
 	vp_views_create(asset, a);
-	vp_slot_check_indexes(asset->options.indexes, asset->def, search_path);
+	vp_slot_check_indexes(asset, pipeline->settings);
 	asset->signature = signature_of(asset->def, asset->options.indexes);
 	vp_asset_insert(asset);
 	write_dependencies(asset, a, declared);
@@ -329,6 +329,34 @@ changed_options(const VpAssetOptions *a, const VpAssetOptions *b)
 	return buf.len > 0 ? buf.data : NULL;
 }
 
+/* "shop.a, shop.b" */
+static char *
+names_of(List *assets)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, assets)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+						 ((VpAsset *) lfirst(lc))->display);
+	return names.data;
+}
+
+static void
+refuse_other_columns(const VpAsset *asset)
+{
+	List	   *downstreams = vp_asset_downstreams(asset->id);
+
+	if (downstreams != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot change columns of asset %s because other assets read it",
+						asset->display),
+				 errdetail("Assets that read it: %s.", names_of(downstreams)),
+				 errhint("Columns can be added at the end; else drop the assets that read it and define them again.")));
+}
+
 /* The mapping is keyed by the definition; a new one means nothing yet. */
 static void
 forget_mapping(Oid old_def, int32 asset_id)
@@ -353,11 +381,13 @@ change_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *old,
 		old->error_on_miss == asset->error_on_miss)
 		return "unchanged";
 	check_cycle(asset, list_union_int(a->upstreams, declared));
+	if (code && !vp_views_columns_stay(asset, a))
+		refuse_other_columns(asset);
 	if (code)
 		vp_views_replace(asset, a);
 	if (old->def != asset->def)
 		forget_mapping(old->def, asset->id);
-	vp_slot_check_indexes(asset->options.indexes, asset->def, search_path);
+	vp_slot_check_indexes(asset, pipeline->settings);
 	asset->signature = signature_of(asset->def, asset->options.indexes);
 	vp_asset_update(asset);
 	write_dependencies(asset, a, declared);
@@ -414,18 +444,11 @@ drop_slots(int32 asset_id)
 static void
 refuse_drop(const VpAsset *asset, List *downstreams)
 {
-	StringInfoData names;
-	ListCell   *lc;
-
-	initStringInfo(&names);
-	foreach(lc, downstreams)
-		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-						 ((VpAsset *) lfirst(lc))->display);
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("cannot drop asset %s because other assets depend on it",
 					asset->display),
-			 errdetail("Assets that read it: %s.", names.data),
+			 errdetail("Assets that read it: %s.", names_of(downstreams)),
 			 errhint("Use cascade => true to drop them too.")));
 }
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -244,6 +245,12 @@ compare_columns(Oid def, const Query *query)
 	n -= desc->natts;
 	relation_close(rel, NoLock);
 	return !same ? 0 : n > 0 ? 1 : 2;
+}
+
+bool
+vp_views_columns_stay(const VpAsset *asset, const VpAnalyzed *analyzed)
+{
+	return compare_columns(asset->def, analyzed->query) != 0;
 }
 
 /* The relation's ACL, NULL if it is the default; copied. */

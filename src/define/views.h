@@ -24,6 +24,9 @@ extern void vp_views_create(VpAsset *asset, const VpAnalyzed *analyzed);
  */
 extern void vp_views_replace(VpAsset *asset, const VpAnalyzed *analyzed);
 
+/* Are the query's columns the present ones, perhaps with more at the end? */
+extern bool vp_views_columns_stay(const VpAsset *asset, const VpAnalyzed *analyzed);
+
 /* Drop both; cascade: with what depends on the stub. */
 extern void vp_views_drop(const VpAsset *asset, bool cascade);
 

@@ -61,7 +61,7 @@ fit_of(const RangeTblEntry *rte, const VpMarker *marker, Snapshot snapshot,
 	if (res.hit != marker->hit)
 		return FIT_NOT;
 	if (!res.hit)
-		return FIT_AS_IS;
+		return marker->inlined && vp_miss_is_error(&res.info) ? FIT_NOT : FIT_AS_IS;
 	if (res.nparts != marker->nparts ||
 		strncmp(res.signature, marker->signature, 32) != 0)
 		return FIT_NOT;

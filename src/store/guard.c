@@ -1,10 +1,10 @@
 /*
  * guard.c
- *	  Slots and definitions aren't changed by hand.
+ *	  Slots aren't changed by hand.
  *
- * DML is refused by the planner hook, DDL by the object access hook.  VACUUM
- * FULL would give a slot a new relation file and so lose its version: slots
- * are taken off its list.
+ * DML is refused by the planner hook, DDL by the object access hook and, where
+ * that isn't told, by the utility hook.  VACUUM FULL would give a slot a new
+ * relation file and so lose its version: slots are taken off its list.
  */
 #include "postgres.h"
 
@@ -34,6 +34,7 @@
 static object_access_hook_type prev_object_access_hook = NULL;
 static ProcessUtility_hook_type prev_utility_hook = NULL;
 static int	open_guards = 0;
+static int	guard_level = 0;	/* nesting level of the first one */
 
 static void
 refuse(Oid relid)
@@ -44,41 +45,42 @@ refuse(Oid relid)
 			 errhint("Use vibepiper.define_asset(), run(), purge() or drop_asset().")));
 }
 
+static bool
+is_slot(Oid relid)
+{
+	const VpExtension *ext = vp_extension();
+
+	return ext->installed && get_rel_namespace(relid) == ext->store_schema;
+}
+
 void
 vp_guard_dml(const Query *query)
 {
-	Oid			relid;
+	ListCell   *lc;
 
-	if (query->resultRelation == 0)
-		return;
-	relid = rt_fetch(query->resultRelation, query->rtable)->relid;
-	if (get_rel_namespace(relid) == vp_extension()->store_schema)
-		refuse(relid);
+	if (query->resultRelation != 0)
+	{
+		Oid			relid = rt_fetch(query->resultRelation, query->rtable)->relid;
+
+		if (is_slot(relid))
+			refuse(relid);
+	}
+	if (query->hasModifyingCTE)
+		foreach(lc, query->cteList)
+			vp_guard_dml(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery));
 }
 
 void
 vp_guard_open(void)
 {
-	open_guards++;
+	if (open_guards++ == 0)
+		guard_level = GetCurrentTransactionNestLevel();
 }
 
 void
 vp_guard_close(void)
 {
 	open_guards--;
-}
-
-static bool
-is_ours(Oid relid)
-{
-	const VpExtension *ext = vp_extension();
-	Oid			schema;
-
-	if (!ext->installed)
-		return false;
-	schema = get_rel_namespace(relid);
-	return OidIsValid(schema) &&
-		(schema == ext->store_schema || schema == ext->def_schema);
 }
 
 static void
@@ -90,7 +92,8 @@ object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id,
 	if (open_guards > 0 || class_id != RelationRelationId ||
 		!IsTransactionState() || creating_extension || IsBinaryUpgrade)
 		return;
-	if ((access == OAT_POST_ALTER || access == OAT_TRUNCATE) && is_ours(object))
+	if ((access == OAT_POST_ALTER || access == OAT_POST_CREATE ||
+		 access == OAT_TRUNCATE) && is_slot(object))
 		refuse(object);
 }
 
@@ -159,11 +162,54 @@ is_vacuum_full(const VacuumStmt *stmt)
 	return false;
 }
 
+/* The relation that a statement changes, as far as no other hook is told. */
+static RangeVar *
+changed_relation(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CopyStmt:
+			return ((CopyStmt *) stmt)->is_from ? ((CopyStmt *) stmt)->relation : NULL;
+		case T_AlterTableStmt:
+			return ((AlterTableStmt *) stmt)->relation;
+		case T_RenameStmt:
+			return ((RenameStmt *) stmt)->relation;
+		case T_IndexStmt:
+			return ((IndexStmt *) stmt)->relation;
+		case T_CreateTrigStmt:
+			return ((CreateTrigStmt *) stmt)->relation;
+		case T_RuleStmt:
+			return ((RuleStmt *) stmt)->relation;
+		case T_CreatePolicyStmt:
+			return ((CreatePolicyStmt *) stmt)->table;
+		case T_CreateStmt:
+			return ((CreateStmt *) stmt)->inhRelations == NIL ? NULL :
+				linitial(((CreateStmt *) stmt)->inhRelations);
+		default:
+			return NULL;
+	}
+}
+
+static void
+refuse_utility(Node *stmt)
+{
+	RangeVar   *name = changed_relation(stmt);
+	Oid			relid;
+
+	if (name == NULL)
+		return;
+	relid = RangeVarGetRelid(name, NoLock, true);
+	if (OidIsValid(relid) && is_slot(relid))
+		refuse(relid);
+}
+
 static void
 utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
 		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
+	if (IsTransactionState() && vp_extension()->installed)
+		refuse_utility(pstmt->utilityStmt);
 	if (IsA(pstmt->utilityStmt, VacuumStmt) &&
 		is_vacuum_full((VacuumStmt *) pstmt->utilityStmt) &&
 		IsTransactionState() && vp_extension()->installed)
@@ -193,6 +239,15 @@ xact_callback(XactEvent event, void *arg)
 		open_guards = 0;
 }
 
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mine,
+				 SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && open_guards > 0 &&
+		guard_level >= GetCurrentTransactionNestLevel())
+		open_guards = 0;
+}
+
 void
 vp_guard_init(void)
 {
@@ -201,4 +256,5 @@ vp_guard_init(void)
 	prev_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = utility;
 	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
 }

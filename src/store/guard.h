@@ -1,6 +1,6 @@
 /*
  * guard.h
- *	  Slots and definitions aren't changed by hand.
+ *	  Slots aren't changed by hand.
  */
 #ifndef VP_GUARD_H
 #define VP_GUARD_H
@@ -13,7 +13,7 @@
 extern void vp_guard_dml(const Query *query);
 
 /*
- * Our own changes of slots and definitions happen between these; they nest.
+ * Our own changes of slots happen between these; they nest.
  * An abort resets.
  */
 extern void vp_guard_open(void);

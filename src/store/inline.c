@@ -7,18 +7,40 @@
 #include "access/transam.h"
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 #include "common/extension.h"
 #include "store/inline.h"
+
+/* Is this object a user's, and with it the functions behind it? */
+static bool
+is_users(Oid object)
+{
+	return object >= FirstNormalObjectId;
+}
 
 static bool
 depends_on_reader(Oid funcid, void *context)
 {
 	if (funcid == vp_extension()->read_asset)
 		return false;
-	return funcid >= FirstNormalObjectId ||
+	/* immutable, they say, but it asks quote_all_identifiers */
+	if (funcid == F_QUOTE_IDENT)
+		return true;
+	return is_users(funcid) ||
 		func_volatile(funcid) != PROVOLATILE_IMMUTABLE;
+}
+
+static bool
+has_users_type(List *types)
+{
+	ListCell   *lc;
+
+	foreach(lc, types)
+		if (is_users(lfirst_oid(lc)))
+		return true;
+	return false;
 }
 
 static bool
@@ -31,16 +53,26 @@ reader_walker(Node *node, void *context)
 	switch (nodeTag(node))
 	{
 		case T_CoerceViaIO:
+		case T_CoerceToDomain:	/* its checks can be anything */
 		case T_SQLValueFunction:
 		case T_NextValueExpr:
 		case T_XmlExpr:
 			return true;
+		case T_SortGroupClause:
+			return is_users(((SortGroupClause *) node)->eqop) ||
+				is_users(((SortGroupClause *) node)->sortop);
+		case T_MinMaxExpr:
+			return is_users(((MinMaxExpr *) node)->minmaxtype) ||
+				expression_tree_walker(node, reader_walker, context);
+		case T_SetOperationStmt:
+			return has_users_type(((SetOperationStmt *) node)->colTypes) ||
+				expression_tree_walker(node, reader_walker, context);
 		case T_RangeTblEntry:
 			return ((RangeTblEntry *) node)->tablesample != NULL;
 		case T_Query:
 			return ((Query *) node)->hasRowSecurity ||
 				query_tree_walker((Query *) node, reader_walker, context,
-								  QTW_EXAMINE_RTES_BEFORE);
+								  QTW_EXAMINE_RTES_BEFORE | QTW_EXAMINE_SORTGROUP);
 		default:
 			return expression_tree_walker(node, reader_walker, context);
 	}

@@ -25,9 +25,9 @@ vp_marker_hit(Oid def, int part, int nparts, const char *signature, List *indexe
 }
 
 char *
-vp_marker_miss(Oid def)
+vp_marker_miss(Oid def, bool inlined)
 {
-	return psprintf("%u -", def);
+	return psprintf(inlined ? "%u -i" : "%u -", def);
 }
 
 bool
@@ -39,6 +39,7 @@ vp_marker_read(const RangeTblEntry *rte, VpMarker *marker)
 		return false;
 	marker->def = (Oid) strtoul(rte->enrname, &at, 10);
 	marker->hit = at[1] != '-';
+	marker->inlined = !marker->hit && at[2] == 'i';
 	if (!marker->hit)
 		return true;
 	marker->part = (int) strtol(at, &at, 10);

@@ -7,7 +7,8 @@
  * don't use and which survives planning, copying and the plan cache:
  *
  *	  "<def> <part> <nparts> <signature> <index>,<index>..."   a slot to be read
- *	  "<def> -"												   a miss
+ *	  "<def> -"			a miss that read_asset() computes
+ *	  "<def> -i"		a miss whose definition is part of the plan
  *
  * The indexes are those of the slot that was planned for, in the owner's
  * order.  The first marker's entry also carries, in its field `subquery`, the
@@ -25,6 +26,7 @@ typedef struct VpMarker
 {
 	Oid			def;
 	bool		hit;
+	bool		inlined;		/* a miss is part of the plan */
 	int			part;			/* from 0 */
 	int			nparts;
 	const char *signature;		/* 32 digits, not terminated */
@@ -33,7 +35,7 @@ typedef struct VpMarker
 
 extern char *vp_marker_hit(Oid def, int part, int nparts, const char *signature,
 						   List *indexes);
-extern char *vp_marker_miss(Oid def);
+extern char *vp_marker_miss(Oid def, bool inlined);
 
 /* False if the entry has none. */
 extern bool vp_marker_read(const RangeTblEntry *rte, VpMarker *marker);

@@ -31,6 +31,7 @@
 #include "catalog/pipeline.h"
 #include "common/extension.h"
 #include "common/names.h"
+#include "compat/compat.h"
 #include "store/compute.h"
 #include "store/miss.h"
 #include "store/resolve.h"
@@ -300,7 +301,7 @@ give_slot(Oid slot_relation, Snapshot snapshot, Tuplestorestate *to)
 {
 	Relation	rel = relation_open(slot_relation, AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	TableScanDesc scan = vp_begin_scan(rel, snapshot);
 
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{

@@ -37,6 +37,7 @@ finish_plan(PlannedStmt *plan, const VpReplacement *r, Query *original)
 	foreach(lc, r->slots)
 		plan->relationOids = list_delete_oid(plan->relationOids, lfirst_oid(lc));
 	plan->invalItems = list_concat(plan->invalItems, r->inval_items);
+	plan->dependsOnRole |= r->depends_on_role;
 	foreach(lc, plan->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
@@ -69,7 +70,7 @@ vp_planner(VP_PLANNER_ARGS)
 {
 	if (!vp_extension()->installed)
 		return call_planner(VP_PLANNER_PASS);
-	if (parse->commandType != CMD_SELECT)
+	if (parse->commandType != CMD_SELECT || parse->hasModifyingCTE)
 		vp_guard_dml(parse);
 	if (!ActiveSnapshotSet() || !vp_may_read_assets(parse))
 		return call_planner(VP_PLANNER_PASS);

@@ -15,7 +15,9 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/transam.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -335,8 +337,8 @@ become_miss(Query *query, RangeTblEntry *rte, FuncExpr *call,
 	Query	   *definition;
 
 	vp_rte_set_rights(query, bystander, 0, InvalidOid);
-	set_marker(bystander, vp_marker_miss(res->def), r);
 	definition = definition_to_inline(res, r);
+	set_marker(bystander, vp_marker_miss(res->def, definition != NULL), r);
 	if (definition == NULL)
 	{
 		certify_call(call);
@@ -401,10 +403,11 @@ inline_function(Query *query, RangeTblEntry *rte, VpReplacement *r)
 	root->planner_cxt = CurrentMemoryContext;
 	glob->boundParams = r->params;
 	copy->functions = (List *) eval_const_expressions(root, (Node *) copy->functions);
-	body = inline_set_returning_function(root, copy);
+	body = vp_inline_function(root, copy);
 	if (body == NULL || !vp_may_read_assets(body))
 		return;
 	r->inval_items = list_concat(r->inval_items, glob->invalItems);
+	r->depends_on_role |= glob->dependsOnRole;
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = body;
 	rte->security_barrier = false;

@@ -21,6 +21,7 @@ typedef struct VpReplacement
 	RangeTblEntry *first;		/* entry of the first marker, NULL: none */
 	List	   *slots;			/* of Oid: relations that came in */
 	List	   *inval_items;	/* of SQL functions that were inlined */
+	bool		depends_on_role;	/* so do they, by row security */
 
 	/* work */
 	List	   *inlined;		/* definitions so far, of Oid */

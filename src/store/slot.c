@@ -30,13 +30,14 @@
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 
 #include "catalog/version.h"
 #include "common/extension.h"
 #include "compat/compat.h"
+#include "store/compute.h"
 #include "store/guard.h"
 #include "store/slot.h"
 
@@ -79,40 +80,13 @@ index_error_callback(void *arg)
 	errcontext("index clause \"%s\"", (const char *) arg);
 }
 
-void
-vp_slot_check_indexes(List *clauses, Oid def, const char *search_path)
-{
-	int			guc_level = NewGUCNestLevel();
-	char	   *schema = get_namespace_name(get_rel_namespace(def));
-	char	   *relation = get_rel_name(def);
-	ListCell   *lc;
-
-	LockRelationOid(def, AccessShareLock);
-	(void) set_config_option("search_path", search_path, PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	foreach(lc, clauses)
-	{
-		ErrorContextCallback callback = {
-			.callback = index_error_callback,
-			.arg = lfirst(lc),
-			.previous = error_context_stack
-		};
-
-		error_context_stack = &callback;
-		(void) parse_index(lfirst(lc), schema, relation, "i");
-		error_context_stack = callback.previous;
-	}
-	AtEOXact_GUC(false, guc_level);
-}
-
 static Datum
 no_autovacuum(void)
 {
-	static char *namespaces[] = HEAP_RELOPT_NAMESPACES;
 	List	   *options = list_make1(makeDefElem("autovacuum_enabled",
 												 (Node *) makeString("false"), -1));
 
-	return transformRelOptions((Datum) 0, options, NULL, namespaces, false, false);
+	return transformRelOptions((Datum) 0, options, NULL, NULL, false, false);
 }
 
 static char *
@@ -250,17 +224,29 @@ vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
 	return slot;
 }
 
+/* "<asset>_<id>_<number>_i_<n>", where the slot is "<asset>_<id>_<number>" */
+static char *
+index_name(const VpAsset *asset, const char *slot, int n)
+{
+	const char *suffix = strrchr(slot, '_');
+
+	do
+		suffix--;
+	while (suffix > slot && *suffix != '_');
+	return makeObjectName(asset->name, NULL, psprintf("%s_i_%d", suffix + 1, n));
+}
+
 static void
-create_indexes(Oid slot, List *clauses)
+create_indexes(Oid slot, const VpAsset *asset)
 {
 	char	   *schema = get_namespace_name(get_rel_namespace(slot));
 	char	   *name = get_rel_name(slot);
 	int			n = 0;
 	ListCell   *lc;
 
-	foreach(lc, clauses)
+	foreach(lc, asset->options.indexes)
 	{
-		char	   *index = makeObjectName(name, NULL, psprintf("i_%d", ++n));
+		char	   *index = index_name(asset, name, ++n);
 		ErrorContextCallback callback = {
 			.callback = index_error_callback,
 			.arg = lfirst(lc),
@@ -291,7 +277,7 @@ vp_slot_index(Oid slot, const VpAsset *asset)
 	if (has_indexes)
 		vp_reindex_relation(slot);
 	else
-		create_indexes(slot, asset->options.indexes);
+		create_indexes(slot, asset);
 	vp_guard_close();
 }
 
@@ -300,6 +286,33 @@ vp_slot_analyze(Oid slot)
 {
 	vp_analyze_relation(slot);
 	CommandCounterIncrement();
+}
+
+/*
+ * What could be wrong with a clause is best found by trying it: on an empty
+ * slot, in a subtransaction that is rolled back.
+ */
+void
+vp_slot_check_indexes(const VpAsset *asset, List *pipeline_settings)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	VpIdentity	identity;
+	Oid			slot;
+
+	if (asset->options.indexes == NIL)
+		return;
+	BeginInternalSubTransaction("vibepiper index check");
+	MemoryContextSwitchTo(context);
+	vp_guard_open();
+	slot = create_slot(asset, RELPERSISTENCE_UNLOGGED);
+	vp_identity_enter(&identity, asset, pipeline_settings);
+	create_indexes(slot, asset);
+	vp_identity_leave(&identity);
+	vp_guard_close();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
 }
 
 Oid

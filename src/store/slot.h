@@ -31,11 +31,8 @@ extern void vp_slot_index(Oid slot, const VpAsset *asset);
 /* Collect statistics; as the asset's owner. */
 extern void vp_slot_analyze(Oid slot);
 
-/*
- * Check an asset's index clauses against its definition view, with functions
- * and operators looked up along search_path.
- */
-extern void vp_slot_check_indexes(List *clauses, Oid def, const char *search_path);
+/* Error if one of the asset's index clauses can't be used. */
+extern void vp_slot_check_indexes(const VpAsset *asset, List *pipeline_settings);
 
 extern Oid	vp_slot_file(Oid slot);
 extern int64 vp_slot_size(Oid slot);
