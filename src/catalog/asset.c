@@ -337,6 +337,7 @@ vp_asset_delete(int32 id)
 {
 	static VpStatement statements[] = {
 		{"DELETE FROM vibepiper.dependency WHERE asset_id = $1", 1, {INT4OID}},
+		{"DELETE FROM vibepiper.dependency WHERE upstream_id = $1", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.mapping m USING vibepiper.asset a"
 		" WHERE a.asset_id = $1 AND m.def = a.def", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.version WHERE asset_id = $1", 1, {INT4OID}},
@@ -404,4 +405,32 @@ vp_dependencies_write(int32 id, List *upstreams, List *sources, List *declared)
 	foreach(lc, declared)
 		insert_dependency(id, lfirst_int(lc), InvalidOid, true);
 	vp_spi_close(&spi);
+}
+
+bool
+vp_dependencies_are(int32 id, List *upstreams, List *sources, List *declared)
+{
+	static VpStatement statement = {
+		"SELECT upstream_id, source, declared FROM vibepiper.dependency"
+		" WHERE asset_id = $1", 1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(id);
+	VpSpi		spi;
+	uint64		n;
+	bool		same;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, &key, NULL, false);
+	same = n == (uint64) (list_length(upstreams) + list_length(sources) +
+						  list_length(declared));
+	for (uint64 i = 0; same && i < n; i++)
+	{
+		if (vp_col_null(i, 1))
+			same = list_member_oid(sources, vp_col_oid(i, 2));
+		else
+			same = list_member_int(vp_col_bool(i, 3) ? declared : upstreams,
+								   vp_col_int32(i, 1, 0));
+	}
+	vp_spi_close(&spi);
+	return same;
 }

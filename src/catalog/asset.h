@@ -77,6 +77,10 @@ extern void vp_asset_pin(int32 id, int64 run);	/* 0: release */
 extern void vp_dependencies_write(int32 id, List *upstreams, List *sources,
 								  List *declared);
 
+/* Are these the stored ones? */
+extern bool vp_dependencies_are(int32 id, List *upstreams, List *sources,
+								List *declared);
+
 /* Assets that read this one directly. */
 extern List *vp_asset_downstreams(int32 id);	/* of VpAsset * */
 extern List *vp_asset_upstream_ids(int32 id);	/* of int */

@@ -378,7 +378,9 @@ change_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *old,
 	if (!code)
 		asset->environment = old->environment;
 	if (!code && options == NULL && strcmp(old->query, asset->query) == 0 &&
-		old->error_on_miss == asset->error_on_miss)
+		old->error_on_miss == asset->error_on_miss &&
+		vp_dependencies_are(asset->id, a->upstreams, a->sources,
+							list_difference_int(declared, a->upstreams)))
 		return "unchanged";
 	check_cycle(asset, list_union_int(a->upstreams, declared));
 	if (code && !vp_views_columns_stay(asset, a))

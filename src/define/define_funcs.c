@@ -22,6 +22,7 @@
 #include "define/batch.h"
 #include "define/define.h"
 #include "define/pipeline_define.h"
+#include "store/compute.h"
 
 PG_FUNCTION_INFO_V1(vp_define_pipeline_sql);
 PG_FUNCTION_INFO_V1(vp_define_asset_sql);
@@ -38,6 +39,7 @@ vp_define_pipeline_sql(PG_FUNCTION_ARGS)
 	VpPipeline *p = palloc0(sizeof(VpPipeline));
 	List	   *schemas;
 
+	vp_refuse_inside_asset("define_pipeline()");
 	(void) vp_extension_required();
 	p->name = vp_arg_text_required(fcinfo, 0, "name");
 	schemas = vp_arg_names(fcinfo, 1, "schemas");
@@ -114,6 +116,7 @@ vp_define_asset_sql(PG_FUNCTION_ARGS)
 	char	   *name;
 	char	   *detail;
 
+	vp_refuse_inside_asset("define_asset()");
 	(void) vp_extension_required();
 	name = vp_arg_text_required(fcinfo, 0, "name");
 	spec.query = vp_arg_text_required(fcinfo, 1, "query");
@@ -177,6 +180,7 @@ vp_define_assets_sql(PG_FUNCTION_ARGS)
 	bool		prune;
 	ListCell   *lc;
 
+	vp_refuse_inside_asset("define_assets()");
 	(void) vp_extension_required();
 	pipeline = owned_pipeline(vp_arg_text_required(fcinfo, 0, "pipeline"));
 	vp_arg_require(fcinfo, 1, "assets");
@@ -205,6 +209,7 @@ vp_drop_asset_sql(PG_FUNCTION_ARGS)
 {
 	VpAsset    *asset;
 
+	vp_refuse_inside_asset("drop_asset()");
 	(void) vp_extension_required();
 	asset = vp_asset_by_name(vp_arg_text_required(fcinfo, 0, "name"));
 	vp_asset_check_owner(asset);
@@ -221,6 +226,7 @@ vp_drop_pipeline_sql(PG_FUNCTION_ARGS)
 {
 	VpPipeline *pipeline;
 
+	vp_refuse_inside_asset("drop_pipeline()");
 	(void) vp_extension_required();
 	pipeline = owned_pipeline(vp_arg_text_required(fcinfo, 0, "name"));
 	vp_drop_pipeline(pipeline, vp_arg_bool(fcinfo, 1, "cascade"));
@@ -275,6 +281,8 @@ vp_on_sql_drop(PG_FUNCTION_ARGS)
 	}
 	(void) vp_spi_run(&schemas, NULL, NULL, false);
 	vp_spi_close(&spi);
+	if (n > 0)
+		vp_refuse_inside_asset("dropping an asset");
 	for (uint64 i = 0; i < n; i++)
 		vp_bury(dead[i].id, dead[i].stub, dead[i].def);
 	PG_RETURN_NULL();

@@ -16,6 +16,7 @@
 #include "common/extension.h"
 #include "common/shmem.h"
 #include "run/cache.h"
+#include "store/compute.h"
 
 PG_FUNCTION_INFO_V1(vp_invalidate_sql);
 PG_FUNCTION_INFO_V1(vp_rollback_sql);
@@ -24,12 +25,13 @@ PG_FUNCTION_INFO_V1(vp_purge_sql);
 PG_FUNCTION_INFO_V1(vp_test_publish_parts);
 
 static VpPipeline *
-locked_pipeline(FunctionCallInfo fcinfo, int n)
+locked_pipeline(FunctionCallInfo fcinfo, const char *function)
 {
 	VpPipeline *pipeline;
 
 	(void) vp_extension_required();
-	pipeline = vp_pipeline_by_name(vp_arg_text_required(fcinfo, n, "pipeline"));
+	vp_refuse_inside_asset(function);
+	pipeline = vp_pipeline_by_name(vp_arg_text_required(fcinfo, 0, "pipeline"));
 	vp_pipeline_check_owner(pipeline);
 	vp_pipeline_lock(pipeline->id);
 	return vp_pipeline_by_name(pipeline->name);
@@ -41,6 +43,7 @@ vp_invalidate_sql(PG_FUNCTION_ARGS)
 {
 	VpAsset    *asset;
 
+	vp_refuse_inside_asset("invalidate()");
 	(void) vp_extension_required();
 	asset = vp_asset_by_name(vp_arg_text_required(fcinfo, 0, "name"));
 	vp_asset_check_owner(asset);
@@ -52,7 +55,7 @@ vp_invalidate_sql(PG_FUNCTION_ARGS)
 Datum
 vp_rollback_sql(PG_FUNCTION_ARGS)
 {
-	VpPipeline *pipeline = locked_pipeline(fcinfo, 0);
+	VpPipeline *pipeline = locked_pipeline(fcinfo, "rollback()");
 	ReturnSetInfo *result;
 	List	   *changed;
 	ListCell   *lc;
@@ -78,14 +81,14 @@ vp_rollback_sql(PG_FUNCTION_ARGS)
 Datum
 vp_release_sql(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(vp_release(locked_pipeline(fcinfo, 0)));
+	PG_RETURN_INT32(vp_release(locked_pipeline(fcinfo, "release()")));
 }
 
 /* purge(pipeline, keep_versions) */
 Datum
 vp_purge_sql(PG_FUNCTION_ARGS)
 {
-	VpPipeline *pipeline = locked_pipeline(fcinfo, 0);
+	VpPipeline *pipeline = locked_pipeline(fcinfo, "purge()");
 	int32		keep = PG_ARGISNULL(1) ? pipeline->keep_versions : PG_GETARG_INT32(1);
 
 	if (keep < 1)

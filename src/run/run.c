@@ -170,9 +170,13 @@ static void
 trim(const Run *run)
 {
 	for (int i = 0; i < run->state->n; i++)
-		if (run->staged[i] != NULL && !run->state->nodes[i].same_signature)
-			(void) vp_slots_trim(vp_asset_by_id(run->state->nodes[i].id),
+	{
+		const VpNode *node = &run->state->nodes[i];
+
+		if (run->staged[i] != NULL && !node->same_signature)
+			(void) vp_slots_trim(vp_asset_by_id(node->id),
 								 run->state->pipeline->keep_versions, false);
+	}
 }
 
 static void

@@ -19,6 +19,7 @@
 #include "freshness/state.h"
 #include "run/explain.h"
 #include "run/run.h"
+#include "store/compute.h"
 
 PG_FUNCTION_INFO_V1(vp_plan_sql);
 PG_FUNCTION_INFO_V1(vp_run_sql);
@@ -114,6 +115,7 @@ vp_run_sql(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result;
 	VpRunResult *run;
 
+	vp_refuse_inside_asset("run()");
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),

@@ -13,7 +13,9 @@
 #include "common/settings.h"
 #include "compat/compat.h"
 #include "store/compute.h"
+#include "store/miss.h"
 #include "store/replace.h"
+#include "store/staged.h"
 
 void
 vp_identity_enter(VpIdentity *identity, const VpAsset *asset,
@@ -54,4 +56,13 @@ vp_compute(const VpAsset *asset, Snapshot snapshot, DestReceiver *dest)
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 	PopActiveSnapshot();
+}
+
+void
+vp_refuse_inside_asset(const char *function)
+{
+	if (vp_staged_active() || vp_miss_computing())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s can't be called while an asset is computed", function)));
 }

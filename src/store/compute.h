@@ -35,4 +35,7 @@ extern void vp_identity_leave(const VpIdentity *identity);
  */
 extern void vp_compute(const VpAsset *asset, Snapshot snapshot, DestReceiver *dest);
 
+/* Error (55000) if this backend is computing an asset: its query may only read. */
+extern void vp_refuse_inside_asset(const char *function);
+
 #endif							/* VP_COMPUTE_H */
