@@ -174,7 +174,8 @@ COMMENT ON COLUMN vibepiper.runs.failed IS 'assets that failed';
 COMMENT ON COLUMN vibepiper.runs.skipped IS 'assets that were skipped or cancelled';
 
 CREATE VIEW vibepiper.tasks AS
-	SELECT t.run_id, t.asset, t.status, t.reason, t.rows, t.bytes, t.started_at, t.elapsed, t.version_id,
+	SELECT t.run_id, t.asset, t.status, t.reason, t.rows, t.bytes, t.started_at, t.elapsed,
+		t.compute_elapsed, t.index_elapsed, t.analyze_elapsed, t.version_id,
 		t.error_sqlstate,
 		CASE WHEN may THEN t.error_message END AS error_message,
 		CASE WHEN may THEN t.error_detail END AS error_detail,
@@ -193,6 +194,9 @@ COMMENT ON COLUMN vibepiper.tasks.rows IS 'rows computed';
 COMMENT ON COLUMN vibepiper.tasks.bytes IS 'size of the new version with indexes, in bytes';
 COMMENT ON COLUMN vibepiper.tasks.started_at IS 'when it started';
 COMMENT ON COLUMN vibepiper.tasks.elapsed IS 'time to compute, index and analyze';
+COMMENT ON COLUMN vibepiper.tasks.compute_elapsed IS 'part of it: execute the query, hash and store its rows';
+COMMENT ON COLUMN vibepiper.tasks.index_elapsed IS 'part of it: build indexes';
+COMMENT ON COLUMN vibepiper.tasks.analyze_elapsed IS 'part of it: collect statistics';
 COMMENT ON COLUMN vibepiper.tasks.version_id IS 'version that it made';
 COMMENT ON COLUMN vibepiper.tasks.error_sqlstate IS 'code of the error';
 COMMENT ON COLUMN vibepiper.tasks.error_message IS 'its message; this and the next three for the owner and pg_read_all_stats';

@@ -115,15 +115,18 @@ vp_task_insert(const VpTaskRecord *t)
 {
 	static VpStatement statement = {
 		"INSERT INTO vibepiper.task (run_id, asset_id, asset, status, reason, rows,"
-		" bytes, started_at, elapsed, version_id, error_sqlstate, error_message,"
+		" bytes, started_at, elapsed, compute_elapsed, index_elapsed, analyze_elapsed,"
+		" version_id, error_sqlstate, error_message,"
 		" error_detail, error_hint, error_context) VALUES ($1, $2, $3, $4, $5, $6,"
-		" $7, $8, $9 * interval '1 microsecond', $10, $11, $12, $13, $14, $15)",
-		15, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
-		TIMESTAMPTZOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+		" $7, $8, $9 * interval '1 us', $16 * interval '1 us', $17 * interval '1 us',"
+		" $18 * interval '1 us', $10, $11, $12, $13, $14, $15)",
+		18, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
+			TIMESTAMPTZOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+		INT8OID, INT8OID, INT8OID}
 	};
 	const ErrorData *e = t->error;
-	Datum		v[15];
-	char		nulls[15];
+	Datum		v[18];
+	char		nulls[18];
 	VpSpi		spi;
 
 	put(v, nulls, 0, true, Int64GetDatum(t->run_id));
@@ -141,6 +144,9 @@ vp_task_insert(const VpTaskRecord *t)
 	put_text(v, nulls, 12, e ? e->detail : NULL);
 	put_text(v, nulls, 13, e ? e->hint : NULL);
 	put_text(v, nulls, 14, e ? e->context : NULL);
+	put(v, nulls, 15, t->compute_elapsed >= 0, Int64GetDatum(t->compute_elapsed));
+	put(v, nulls, 16, t->index_elapsed >= 0, Int64GetDatum(t->index_elapsed));
+	put(v, nulls, 17, t->analyze_elapsed >= 0, Int64GetDatum(t->analyze_elapsed));
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, v, nulls, false);
 	vp_spi_close(&spi);

@@ -36,7 +36,10 @@ typedef struct VpTaskRecord
 	int64		rows;			/* -1: not known */
 	int64		bytes;			/* -1: not known */
 	TimestampTz started_at;		/* 0: never */
-	int64		elapsed;		/* microseconds, -1: not known */
+	int64		elapsed;		/* microseconds, -1: not known; ... */
+	int64		compute_elapsed;	/* ... its parts: query, hash, store */
+	int64		index_elapsed;
+	int64		analyze_elapsed;
 	int64		version_id;		/* 0: none */
 	ErrorData  *error;			/* NULL: none */
 } VpTaskRecord;

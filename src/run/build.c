@@ -128,6 +128,7 @@ build_version(const VpBuild *build, int i, VpTaskRecord *task)
 	vp_identity_enter(&identity, asset, state->pipeline->settings);
 	filled = fill(build, asset, v->slot);
 	task->rows = (int64) filled.rows;
+	task->compute_elapsed = microseconds_since(start);
 	if (is_unchanged(node, asset, &filled, persistence))
 	{
 		vp_identity_leave(&identity);
@@ -135,7 +136,10 @@ build_version(const VpBuild *build, int i, VpTaskRecord *task)
 		return NULL;
 	}
 	vp_slot_index(v->slot, asset);
+	task->index_elapsed = microseconds_since(start) - task->compute_elapsed;
 	vp_slot_analyze(v->slot);
+	task->analyze_elapsed = microseconds_since(start) - task->compute_elapsed -
+		task->index_elapsed;
 	vp_identity_leave(&identity);
 
 	v->asset_id = node->id;

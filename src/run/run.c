@@ -217,6 +217,7 @@ create_tasks(Run *run, Bitmapset *selected)
 		task->asset_id = state->nodes[i].id;
 		task->asset = state->graph->nodes[i].display;
 		task->rows = task->bytes = task->elapsed = -1;
+		task->compute_elapsed = task->index_elapsed = task->analyze_elapsed = -1;
 		run->task_of[i] = task;
 	}
 }
