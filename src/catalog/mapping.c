@@ -27,10 +27,7 @@ enum
 static int
 compare_parts(const ListCell *a, const ListCell *b)
 {
-	int64		x = ((VpPart *) lfirst(a))->version_id;
-	int64		y = ((VpPart *) lfirst(b))->version_id;
-
-	return x < y ? -1 : x > y;
+	return ((VpPart *) lfirst(a))->part - ((VpPart *) lfirst(b))->part;
 }
 
 static VpPart *
@@ -41,6 +38,7 @@ part_of(HeapTuple tuple, TupleDesc desc)
 	VpPart	   *part = palloc(sizeof(VpPart));
 
 	heap_deform_tuple(tuple, desc, values, nulls);
+	part->part = DatumGetInt32(values[MAPPING_PART - 1]);
 	part->version_id = DatumGetInt64(values[MAPPING_VERSION - 1]);
 	part->slot = DatumGetObjectId(values[MAPPING_SLOT - 1]);
 	part->filenode = DatumGetObjectId(values[MAPPING_FILENODE - 1]);

@@ -42,6 +42,7 @@ typedef struct VpVersion
 /* One row of vibepiper.mapping: what a name means. */
 typedef struct VpPart
 {
+	int32		part;			/* from 0 */
 	int64		version_id;
 	Oid			slot;
 	Oid			filenode;
@@ -76,10 +77,13 @@ extern void vp_version_delete(int64 id);
 /* Flag all stored versions of these assets (ids); returns how many assets had some. */
 extern int	vp_versions_invalidate(List *asset_ids);
 
-/* Parts of the mapping of a definition as a snapshot sees them, by part. */
+/*
+ * Parts of the mapping of a definition as a snapshot sees them, by part; a
+ * NULL snapshot sees what is there now.
+ */
 extern List *vp_mapping_read(Oid def, Snapshot snapshot);	/* of VpPart * */
 
-/* Make a definition mean these versions; the caller notes the publication. */
+/* Make a definition mean these versions; for store/publish.c only. */
 extern void vp_mapping_write(Oid def, int32 asset_id, int64 run_id, List *versions);
 
 /* Slots of an asset, by Oid. */

@@ -30,6 +30,7 @@
 #include "freshness/code.h"
 #include "graph/graph.h"
 #include "store/inline.h"
+#include "store/publish.h"
 #include "store/slot.h"
 
 VpAssetOptions
@@ -357,14 +358,6 @@ refuse_other_columns(const VpAsset *asset)
 				 errhint("Columns can be added at the end; else drop the assets that read it and define them again.")));
 }
 
-/* The mapping is keyed by the definition; a new one means nothing yet. */
-static void
-forget_mapping(Oid old_def, int32 asset_id)
-{
-	vp_mapping_write(old_def, asset_id, 0, NIL);
-	vp_publication_note();
-}
-
 static const char *
 change_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *old,
 			 VpAsset *asset, const VpAnalyzed *a, const char *search_path,
@@ -387,8 +380,8 @@ change_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *old,
 		refuse_other_columns(asset);
 	if (code)
 		vp_views_replace(asset, a);
-	if (old->def != asset->def)
-		forget_mapping(old->def, asset->id);
+	if (old->def != asset->def) /* the new one means nothing yet */
+		vp_publish(old->def, asset->id, 0, NIL);
 	vp_slot_check_indexes(asset, pipeline->settings);
 	asset->signature = signature_of(asset->def, asset->options.indexes);
 	vp_asset_update(asset);

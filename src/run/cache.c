@@ -13,6 +13,7 @@
 #include "common/shmem.h"
 #include "common/spi.h"
 #include "run/cache.h"
+#include "store/publish.h"
 #include "store/resolve.h"
 #include "store/slot.h"
 
@@ -102,9 +103,8 @@ roll_back_asset(const VpAsset *asset, int64 to_run, int64 this_run)
 	r->to_version = id;
 	if (r->from_version != id)
 	{
-		vp_mapping_write(asset->def, asset->id, this_run,
-						 list_make1(stored_version(asset, id, to_run)));
-		vp_publication_note();
+		vp_publish(asset->def, asset->id, this_run,
+				   list_make1(stored_version(asset, id, to_run)));
 	}
 	vp_asset_pin(asset->id, to_run);
 	return r;

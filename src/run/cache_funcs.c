@@ -14,9 +14,9 @@
 #include "catalog/version.h"
 #include "common/args.h"
 #include "common/extension.h"
-#include "common/shmem.h"
 #include "run/cache.h"
 #include "store/compute.h"
+#include "store/publish.h"
 
 PG_FUNCTION_INFO_V1(vp_invalidate_sql);
 PG_FUNCTION_INFO_V1(vp_rollback_sql);
@@ -119,7 +119,6 @@ vp_test_publish_parts(PG_FUNCTION_ARGS)
 					  &ids, NULL, &n);
 	for (int i = 0; i < n; i++)
 		versions = lappend(versions, vp_version_by_id(DatumGetInt64(ids[i])));
-	vp_mapping_write(asset->def, asset->id, 0, versions);
-	vp_publication_note();
+	vp_publish(asset->def, asset->id, 0, versions);
 	PG_RETURN_VOID();
 }

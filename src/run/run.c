@@ -20,10 +20,10 @@
 
 #include "catalog/asset.h"
 #include "catalog/version.h"
-#include "common/shmem.h"
 #include "freshness/state.h"
 #include "run/build.h"
 #include "run/run.h"
+#include "store/publish.h"
 #include "store/slot.h"
 #include "store/staged.h"
 
@@ -66,9 +66,7 @@ publish(Run *run, int node)
 {
 	const VpNode *n = &run->state->nodes[node];
 
-	vp_mapping_write(n->def, n->id, run->build.run_id, list_make1(run->staged[node]));
-	vp_publication_note();
-	CommandCounterIncrement();
+	vp_publish(n->def, n->id, run->build.run_id, list_make1(run->staged[node]));
 }
 
 /* The node's rows are those of this version from now on, for the run. */

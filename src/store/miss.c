@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
@@ -43,6 +44,7 @@ typedef struct Memo
 {
 	EState	   *statement;
 	MemoryContext context;
+	ResourceOwner owner;		/* of temporary files */
 	HTAB	   *stores;
 	List	   *filled;			/* of Tuplestorestate *, to be ended */
 	MemoryContextCallback callback;
@@ -134,6 +136,7 @@ memo_of(EState *statement)
 			return memo;
 	memo = MemoryContextAllocZero(statement->es_query_cxt, sizeof(Memo));
 	memo->statement = statement;
+	memo->owner = CurrentResourceOwner;
 	memo->context = AllocSetContextCreate(statement->es_query_cxt,
 										  "vibepiper rows of missing assets",
 										  ALLOCSET_DEFAULT_SIZES);
@@ -173,6 +176,19 @@ needs_computing(Memo *memo, const VpAsset *asset, Snapshot snapshot)
 	return true;
 }
 
+/* A store that outlives the subtransaction in which it may be filled. */
+static Tuplestorestate *
+begin_store(const Memo *memo)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	Tuplestorestate *store;
+
+	CurrentResourceOwner = memo->owner;
+	store = tuplestore_begin_heap(true, false, work_mem);
+	CurrentResourceOwner = owner;
+	return store;
+}
+
 static void
 compute_into_memo(Memo *memo, const VpAsset *asset, Snapshot snapshot)
 {
@@ -180,7 +196,7 @@ compute_into_memo(Memo *memo, const VpAsset *asset, Snapshot snapshot)
 	MemoryContext old = MemoryContextSwitchTo(memo->context);
 	MemoryContext work = AllocSetContextCreate(memo->context, "vibepiper computing",
 											   ALLOCSET_DEFAULT_SIZES);
-	Tuplestorestate *store = tuplestore_begin_heap(true, false, work_mem);
+	Tuplestorestate *store = begin_store(memo);
 	DestReceiver *dest = CreateTuplestoreDestReceiver();
 	VpIdentity	identity;
 	MemoEntry  *entry;
@@ -204,7 +220,7 @@ compute_into_memo(Memo *memo, const VpAsset *asset, Snapshot snapshot)
  * stack of its own.  Each is entered in the memo, so that it comes up once.
  */
 static List *
-missing_closure(Memo *memo, VpAsset *top, Snapshot snapshot)
+missing_closure(Memo *memo, VpAsset *top, Snapshot snapshot, List **entered)
 {
 	List	   *stack = list_make1(top);
 	List	   *opened = NIL;	/* ids of those on the stack that were
@@ -230,6 +246,7 @@ missing_closure(Memo *memo, VpAsset *top, Snapshot snapshot)
 			continue;
 		}
 		((MemoEntry *) hash_search(memo->stores, &asset->def, HASH_ENTER, NULL))->store = NULL;
+		*entered = lappend_oid(*entered, asset->def);
 		opened = lappend_int(opened, asset->id);
 		foreach(lc, vp_asset_upstream_ids(asset->id))
 		{
@@ -242,22 +259,43 @@ missing_closure(Memo *memo, VpAsset *top, Snapshot snapshot)
 	return order;
 }
 
+/* Remove entries that an error left without rows. */
+static void
+forget_unfilled(Memo *memo, List *entered)
+{
+	ListCell   *lc;
+
+	foreach(lc, entered)
+	{
+		Oid			def = lfirst_oid(lc);
+		MemoEntry  *entry = hash_search(memo->stores, &def, HASH_FIND, NULL);
+
+		if (entry != NULL && entry->store == NULL)
+			(void) hash_search(memo->stores, &def, HASH_REMOVE, NULL);
+	}
+}
+
 static void
 compute_missing(Memo *memo, Oid def, Snapshot snapshot)
 {
 	VpAsset    *asset = vp_asset_by_def(def);
 	Memo	   *outer = computing;
+	List	  **entered = palloc0(sizeof(List *));
 	ListCell   *lc;
 
 	computing = memo;
 	PG_TRY();
 	{
-		foreach(lc, missing_closure(memo, asset, snapshot))
+		foreach(lc, missing_closure(memo, asset, snapshot, entered))
 			compute_into_memo(memo, lfirst(lc), snapshot);
-	}
-	PG_FINALLY();
-	{
 		computing = outer;
+	}
+	PG_CATCH();
+	{
+		/* whoever catches this may read again */
+		computing = outer;
+		forget_unfilled(memo, *entered);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
 }
