@@ -134,7 +134,8 @@ static void
 load_nodes(VpState *state, HTAB **index, bool with_tags)
 {
 	static VpStatement statement = {
-		STATE_QUERY " WHERE a.pipeline_id = $1 OR a.asset_id IN ("
+		STATE_QUERY " WHERE a.asset_id IN ("
+		" SELECT asset_id FROM vibepiper.asset WHERE pipeline_id = $1 UNION"
 		" SELECT d.upstream_id FROM vibepiper.dependency d"
 		" JOIN vibepiper.asset o ON o.asset_id = d.asset_id"
 		" WHERE o.pipeline_id = $1 AND d.upstream_id IS NOT NULL)"

@@ -115,17 +115,61 @@ regular_tuple(const FillReceiver *f, const Datum *values, const bool *nulls)
 		heap_form_tuple(f->desc, plain, unconstify(bool *, nulls));
 }
 
+/* Would heap_form_tuple() store the value as it stands? */
+static inline bool
+is_as_formed(const FillReceiver *f, int column, Datum value)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(value);
+
+	return !is_irregular(f, column, value) &&
+		(VARATT_IS_SHORT(v) || !VARATT_CAN_MAKE_SHORT(v) ||
+		 TupleDescAttr(f->desc, column)->attstorage == TYPSTORAGE_PLAIN);
+}
+
+/*
+ * A copy of the slot's tuple if it is to the byte what forming it from its
+ * values would give, as the tuples of sorts, parallel workers and plain scans
+ * mostly are; else NULL.
+ */
+static HeapTuple
+formed_already(const FillReceiver *f, TupleTableSlot *slot)
+{
+	HeapTuple	tuple;
+
+	if (TTS_IS_VIRTUAL(slot) ||
+		slot->tts_tupleDescriptor->natts != f->desc->natts)
+		return NULL;
+	tuple = ExecCopySlotHeapTuple(slot);
+	if (HeapTupleHeaderGetNatts(tuple->t_data) != f->desc->natts)
+		return NULL;
+	if (!HeapTupleHasVarWidth(tuple))
+		return tuple;
+	slot_getallattrs(slot);
+	for (int i = 0; i < f->nvarlena; i++)
+	{
+		int			column = f->varlena[i];
+
+		if (!slot->tts_isnull[column] &&
+			!is_as_formed(f, column, slot->tts_values[column]))
+			return NULL;
+	}
+	return tuple;
+}
+
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	FillReceiver *f = (FillReceiver *) self;
 	MemoryContext old = MemoryContextSwitchTo(f->batch_context);
-	HeapTuple	tuple;
-	HeapTuple	regular;
+	HeapTuple	tuple = formed_already(f, slot);
+	HeapTuple	regular = NULL;
 
-	slot_getallattrs(slot);
-	tuple = heap_form_tuple(f->desc, slot->tts_values, slot->tts_isnull);
-	regular = regular_tuple(f, slot->tts_values, slot->tts_isnull);
+	if (tuple == NULL)
+	{
+		slot_getallattrs(slot);
+		tuple = heap_form_tuple(f->desc, slot->tts_values, slot->tts_isnull);
+		regular = regular_tuple(f, slot->tts_values, slot->tts_isnull);
+	}
 	vp_hash_add(&f->filled.data_hash,
 				vp_hash_tuple(regular != NULL ? regular : tuple, f->seed));
 	f->filled.rows++;

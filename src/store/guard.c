@@ -89,7 +89,7 @@ object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id,
 {
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, class_id, object, sub_id, arg);
-	if (open_guards > 0 || class_id != RelationRelationId ||
+	if (class_id != RelationRelationId || open_guards > 0 ||
 		!IsTransactionState() || creating_extension || IsBinaryUpgrade)
 		return;
 	if ((access == OAT_POST_ALTER || access == OAT_POST_CREATE ||

@@ -84,9 +84,19 @@ may_read_walker(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, Query))
-		return vp_may_read_assets((Query *) node);
-	return expression_tree_walker(node, may_read_walker, context);
+	switch (nodeTag(node))
+	{
+		case T_Var:
+		case T_Const:
+		case T_Param:
+		case T_RangeTblRef:
+		case T_SortGroupClause:
+			return false;
+		case T_Query:
+			return vp_may_read_assets((Query *) node);
+		default:
+			return expression_tree_walker(node, may_read_walker, context);
+	}
 }
 
 bool
