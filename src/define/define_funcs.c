@@ -10,8 +10,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "catalog/asset.h"
 #include "catalog/pipeline.h"
@@ -19,6 +17,7 @@
 #include "common/extension.h"
 #include "common/names.h"
 #include "common/spi.h"
+#include "common/trial.h"
 #include "define/batch.h"
 #include "define/define.h"
 #include "define/pipeline_define.h"
@@ -153,43 +152,42 @@ owned_pipeline(const char *name)
 	return vp_pipeline_by_name(name);
 }
 
-/* As vp_define_batch(), but leaves nothing behind. */
-static List *
-dry_run(const VpPipeline *pipeline, Datum assets, bool prune)
+typedef struct Batch
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	List	   *changes;
+	const VpPipeline *pipeline;
+	Datum		assets;
+	bool		prune;
+	List	   *changes;		/* result */
+} Batch;
 
-	BeginInternalSubTransaction("vibepiper dry run");
-	MemoryContextSwitchTo(context);
-	changes = vp_define_batch(pipeline, assets, prune);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return changes;
+static void
+define_batch(void *arg)
+{
+	Batch	   *batch = arg;
+
+	batch->changes = vp_define_batch(batch->pipeline, batch->assets, batch->prune);
 }
 
 /* define_assets(pipeline, assets, prune, dry_run) */
 Datum
 vp_define_assets_sql(PG_FUNCTION_ARGS)
 {
-	VpPipeline *pipeline;
+	Batch		batch;
 	ReturnSetInfo *result;
-	List	   *changes;
-	bool		prune;
 	ListCell   *lc;
 
 	vp_refuse_inside_asset("define_assets()");
 	(void) vp_extension_required();
-	pipeline = owned_pipeline(vp_arg_text_required(fcinfo, 0, "pipeline"));
+	batch.pipeline = owned_pipeline(vp_arg_text_required(fcinfo, 0, "pipeline"));
 	vp_arg_require(fcinfo, 1, "assets");
-	prune = vp_arg_bool(fcinfo, 2, "prune");
-	changes = vp_arg_bool(fcinfo, 3, "dry_run") ?
-		dry_run(pipeline, PG_GETARG_DATUM(1), prune) :
-		vp_define_batch(pipeline, PG_GETARG_DATUM(1), prune);
+	batch.assets = PG_GETARG_DATUM(1);
+	batch.prune = vp_arg_bool(fcinfo, 2, "prune");
+	if (vp_arg_bool(fcinfo, 3, "dry_run"))
+		vp_trial(define_batch, &batch);
+	else
+		define_batch(&batch);
 	result = vp_result_begin(fcinfo);
-	foreach(lc, changes)
+	foreach(lc, batch.changes)
 	{
 		const VpChange *change = lfirst(lc);
 		Datum		values[3];

@@ -34,11 +34,11 @@ same_shape(List *parts, List *versions)
 void
 vp_publish(Oid def, int32 asset_id, int64 run_id, List *versions)
 {
-	/* as it is now, with what this transaction changed */
+	/* the mapping as it is now, with what this transaction changed */
 	List	   *old = vp_mapping_read(def, NULL);
 
 	vp_mapping_write(def, asset_id, run_id, versions);
-	if (!same_shape(old, versions))
+	if (versions != NIL && !same_shape(old, versions))
 		CacheInvalidateRelcacheByRelid(def);
 	vp_publication_note();
 	CommandCounterIncrement();

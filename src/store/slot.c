@@ -32,10 +32,10 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
 #include "catalog/version.h"
 #include "common/extension.h"
+#include "common/trial.h"
 #include "compat/compat.h"
 #include "store/compute.h"
 #include "store/guard.h"
@@ -288,31 +288,35 @@ vp_slot_analyze(Oid slot)
 	CommandCounterIncrement();
 }
 
-/*
- * What could be wrong with a clause is best found by trying it: on an empty
- * slot, in a subtransaction that is rolled back.
- */
-void
-vp_slot_check_indexes(const VpAsset *asset, List *pipeline_settings)
+typedef struct IndexTrial
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	const VpAsset *asset;
+	List	   *pipeline_settings;
+} IndexTrial;
+
+static void
+try_indexes(void *arg)
+{
+	const IndexTrial *trial = arg;
 	VpIdentity	identity;
 	Oid			slot;
 
-	if (asset->options.indexes == NIL)
-		return;
-	BeginInternalSubTransaction("vibepiper index check");
-	MemoryContextSwitchTo(context);
 	vp_guard_open();
-	slot = create_slot(asset, RELPERSISTENCE_UNLOGGED);
-	vp_identity_enter(&identity, asset, pipeline_settings);
-	create_indexes(slot, asset);
+	slot = create_slot(trial->asset, RELPERSISTENCE_UNLOGGED);
+	vp_identity_enter(&identity, trial->asset, trial->pipeline_settings);
+	create_indexes(slot, trial->asset);
 	vp_identity_leave(&identity);
 	vp_guard_close();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+}
+
+/* What could be wrong with a clause is best found by trying it. */
+void
+vp_slot_check_indexes(const VpAsset *asset, List *pipeline_settings)
+{
+	IndexTrial	trial = {asset, pipeline_settings};
+
+	if (asset->options.indexes != NIL)
+		vp_trial(try_indexes, &trial);
 }
 
 Oid
