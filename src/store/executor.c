@@ -6,7 +6,8 @@
  * another snapshot, older or newer, so every name is resolved again:
  *
  * - the same slot: nothing to do;
- * - another slot of the same signature: a copy of the plan is retargeted;
+ * - another slot of the same signature: the plan is retargeted (in place,
+ *	 unless it is being executed: by a cursor, or further up the stack);
  * - a miss where there was a version, the reverse, another signature or another
  *	 number of parts: the original query, kept in the plan, is planned anew
  *	 under the execution's snapshot.
@@ -15,6 +16,7 @@
 
 #include "access/parallel.h"
 #include "executor/executor.h"
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
@@ -26,6 +28,7 @@
 #include "store/marker.h"
 #include "store/miss.h"
 #include "store/resolve.h"
+#include "store/retarget.h"
 
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorEnd_hook_type prev_executor_end = NULL;
@@ -34,15 +37,6 @@ typedef enum Fit
 {
 	FIT_AS_IS, FIT_OTHER_SLOT, FIT_NOT
 } Fit;
-
-/* Where one entry of the range table is to point. */
-typedef struct Target
-{
-	Index		rti;
-	Oid			slot;
-	List	   *old_indexes;
-	List	   *new_indexes;
-} Target;
 
 static Oid
 slot_of_part(const VpResolution *res, int part)
@@ -81,7 +75,7 @@ fit_of_plan(const PlannedStmt *plan, Snapshot snapshot, List **targets)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 		VpMarker	marker;
-		Target	   *target;
+		VpTarget   *target;
 		Oid			slot = InvalidOid;
 		Fit			fit;
 
@@ -94,7 +88,7 @@ fit_of_plan(const PlannedStmt *plan, Snapshot snapshot, List **targets)
 		if (fit == FIT_AS_IS)
 			continue;
 		worst = FIT_OTHER_SLOT;
-		target = palloc(sizeof(Target));
+		target = palloc(sizeof(VpTarget));
 		target->rti = rti;
 		target->slot = slot;
 		target->old_indexes = vp_marker_indexes(&marker);
@@ -104,152 +98,6 @@ fit_of_plan(const PlannedStmt *plan, Snapshot snapshot, List **targets)
 		*targets = lappend(*targets, target);
 	}
 	return worst;
-}
-
-/* The index of the target's slot that takes the place of the plan's. */
-static Oid
-new_index(const Target *target, Oid old)
-{
-	ListCell   *o;
-	ListCell   *n;
-
-	forboth(o, target->old_indexes, n, target->new_indexes)
-		if (lfirst_oid(o) == old)
-		return lfirst_oid(n);
-	elog(ERROR, "index %u of the plan is not one of the slot's", old);
-}
-
-typedef struct Retarget
-{
-	List	   *targets;
-	bool		only_look;		/* change nothing */
-	bool		found;			/* an index of a target */
-} Retarget;
-
-static void
-retarget_index(Index scanrelid, Oid *index, Retarget *r)
-{
-	ListCell   *lc;
-
-	foreach(lc, r->targets)
-	{
-		const Target *target = lfirst(lc);
-
-		if (target->rti != scanrelid)
-			continue;
-		r->found = true;
-		if (!r->only_look)
-			*index = new_index(target, *index);
-	}
-}
-
-static void retarget_plan(Plan *plan, Retarget *r);
-
-static void
-retarget_plans(List *plans, Retarget *r)
-{
-	ListCell   *lc;
-
-	foreach(lc, plans)
-		retarget_plan(lfirst(lc), r);
-}
-
-static void
-retarget_children(Plan *plan, Retarget *r)
-{
-	retarget_plan(plan->lefttree, r);
-	retarget_plan(plan->righttree, r);
-	switch (nodeTag(plan))
-	{
-		case T_Append:
-			retarget_plans(((Append *) plan)->appendplans, r);
-			break;
-		case T_MergeAppend:
-			retarget_plans(((MergeAppend *) plan)->mergeplans, r);
-			break;
-		case T_BitmapAnd:
-			retarget_plans(((BitmapAnd *) plan)->bitmapplans, r);
-			break;
-		case T_BitmapOr:
-			retarget_plans(((BitmapOr *) plan)->bitmapplans, r);
-			break;
-		case T_SubqueryScan:
-			retarget_plan(((SubqueryScan *) plan)->subplan, r);
-			break;
-		case T_CustomScan:
-			retarget_plans(((CustomScan *) plan)->custom_plans, r);
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-retarget_plan(Plan *plan, Retarget *r)
-{
-	if (plan == NULL)
-		return;
-	check_stack_depth();
-	switch (nodeTag(plan))
-	{
-		case T_IndexScan:
-			retarget_index(((Scan *) plan)->scanrelid,
-						   &((IndexScan *) plan)->indexid, r);
-			break;
-		case T_IndexOnlyScan:
-			retarget_index(((Scan *) plan)->scanrelid,
-						   &((IndexOnlyScan *) plan)->indexid, r);
-			break;
-		case T_BitmapIndexScan:
-			retarget_index(((Scan *) plan)->scanrelid,
-						   &((BitmapIndexScan *) plan)->indexid, r);
-			break;
-		default:
-			break;
-	}
-	retarget_children(plan, r);
-}
-
-static void
-retarget_trees(PlannedStmt *plan, Retarget *r)
-{
-	retarget_plan(plan->planTree, r);
-	retarget_plans(plan->subplans, r);
-}
-
-/*
- * The plan, pointing to other slots.  What needn't differ is shared with the
- * original, which the caller keeps as long as it executes; the plan trees are
- * copied only if they name indexes of a target.
- */
-static PlannedStmt *
-retargeted_copy(const PlannedStmt *plan, List *targets)
-{
-	PlannedStmt *copy = palloc(sizeof(PlannedStmt));
-	Retarget	r = {targets, true, false};
-	ListCell   *lc;
-
-	memcpy(copy, plan, sizeof(PlannedStmt));
-	copy->rtable = list_copy(plan->rtable);
-	foreach(lc, targets)
-	{
-		const Target *target = lfirst(lc);
-		ListCell   *cell = list_nth_cell(copy->rtable, target->rti - 1);
-		RangeTblEntry *rte = palloc(sizeof(RangeTblEntry));
-
-		memcpy(rte, lfirst(cell), sizeof(RangeTblEntry));
-		rte->relid = target->slot;
-		lfirst(cell) = rte;
-	}
-	retarget_trees(copy, &r);
-	if (r.found)
-	{
-		copy->planTree = copyObject(copy->planTree);
-		copy->subplans = copyObject(copy->subplans);
-		r.only_look = false;
-		retarget_trees(copy, &r);
-	}
-	return copy;
 }
 
 static Query *
@@ -288,6 +136,49 @@ plan_anew(QueryDesc *desc, Snapshot snapshot, int eflags)
 	return plan;
 }
 
+/*
+ * Plans with markers that this backend is executing.  An entry lives in its
+ * execution's memory and goes with it, after an error too.
+ */
+typedef struct Execution
+{
+	dlist_node	node;
+	const PlannedStmt *plan;
+	MemoryContextCallback callback;
+} Execution;
+
+static dlist_head executions = DLIST_STATIC_INIT(executions);
+
+static bool
+is_executing(const PlannedStmt *plan)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &executions)
+		if (dlist_container(Execution, node, iter.cur)->plan == plan)
+		return true;
+	return false;
+}
+
+static void
+forget_execution(void *arg)
+{
+	dlist_delete(&((Execution *) arg)->node);
+}
+
+static void
+note_execution(QueryDesc *desc)
+{
+	MemoryContext context = desc->estate->es_query_cxt;
+	Execution  *execution = MemoryContextAlloc(context, sizeof(Execution));
+
+	execution->plan = desc->plannedstmt;
+	execution->callback.func = forget_execution;
+	execution->callback.arg = execution;
+	MemoryContextRegisterResetCallback(context, &execution->callback);
+	dlist_push_head(&executions, &execution->node);
+}
+
 static void
 make_fit(QueryDesc *desc, int eflags)
 {
@@ -301,7 +192,10 @@ make_fit(QueryDesc *desc, int eflags)
 		case FIT_AS_IS:
 			break;
 		case FIT_OTHER_SLOT:
-			desc->plannedstmt = retargeted_copy(desc->plannedstmt, targets);
+			if (is_executing(desc->plannedstmt))
+				desc->plannedstmt = vp_retargeted_copy(desc->plannedstmt, targets);
+			else
+				vp_retarget(desc->plannedstmt, targets);
 			break;
 		case FIT_NOT:
 			desc->plannedstmt = plan_anew(desc, snapshot, eflags);
@@ -328,12 +222,16 @@ static void
 vp_executor_start(QueryDesc *desc, int eflags)
 {
 	/* a parallel worker gets the leader's plan, which fits */
-	if (has_marker(desc->plannedstmt) && !IsParallelWorker())
+	bool		reads_assets = has_marker(desc->plannedstmt) && !IsParallelWorker();
+
+	if (reads_assets)
 		make_fit(desc, eflags);
 	if (prev_executor_start)
 		prev_executor_start(desc, eflags);
 	else
 		standard_ExecutorStart(desc, eflags);
+	if (reads_assets)
+		note_execution(desc);
 }
 
 static void

@@ -9,8 +9,6 @@
 
 #include "store/marker.h"
 
-#define SIGNATURE_DIGITS 32
-
 char *
 vp_marker_hit(Oid def, int part, int nparts, const char *signature, List *indexes)
 {
@@ -20,7 +18,7 @@ vp_marker_hit(Oid def, int part, int nparts, const char *signature, List *indexe
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "%u %d %d %s ", def, part, nparts, signature);
 	foreach(lc, indexes)
-		appendStringInfo(&buf, "%u,", lfirst_oid(lc));
+		appendStringInfo(&buf, "%010u,", lfirst_oid(lc));
 	return buf.data;
 }
 
@@ -45,7 +43,7 @@ vp_marker_read(const RangeTblEntry *rte, VpMarker *marker)
 	marker->part = (int) strtol(at, &at, 10);
 	marker->nparts = (int) strtol(at, &at, 10);
 	marker->signature = at + 1;
-	marker->indexes = at + 1 + SIGNATURE_DIGITS + 1;
+	marker->indexes = at + 1 + VP_SIGNATURE_DIGITS + 1;
 	return true;
 }
 

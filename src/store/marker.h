@@ -10,8 +10,8 @@
  *	  "<def> -"			a miss that read_asset() computes
  *	  "<def> -i"		a miss whose definition is part of the plan
  *
- * The indexes are those of the slot that was planned for, in the owner's
- * order.  The first marker's entry also carries, in its field `subquery`, the
+ * The indexes are those of the slot that the plan names, in the owner's order,
+ * ten digits each.  The first marker's entry also carries, in its field `subquery`, the
  * query as it was before anything was replaced, in case it must be planned
  * anew.
  */
@@ -21,6 +21,8 @@
 #include "postgres.h"
 
 #include "nodes/parsenodes.h"
+
+#define VP_SIGNATURE_DIGITS 32
 
 typedef struct VpMarker
 {
