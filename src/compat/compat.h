@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "catalog/index.h"
 #include "catalog/pg_namespace.h"
 #include "commands/defrem.h"
@@ -57,16 +58,16 @@
 #define VP_PLANNER_PASS				parse, query_string, cursorOptions, boundParams
 #endif
 
-/* Rebuild all indexes of a relation. */
+/* Rebuild all indexes of a relation; unique ones are checked. */
 static inline void
 vp_reindex_relation(Oid relid)
 {
 	ReindexParams params = {0};
 
 #if PG_VERSION_NUM >= 170000
-	(void) reindex_relation(NULL, relid, 0, &params);
+	(void) reindex_relation(NULL, relid, REINDEX_REL_CHECK_CONSTRAINTS, &params);
 #else
-	(void) reindex_relation(relid, 0, &params);
+	(void) reindex_relation(relid, REINDEX_REL_CHECK_CONSTRAINTS, &params);
 #endif
 }
 
@@ -143,15 +144,19 @@ vp_analyze_relation(Oid relid)
 static inline void
 vp_rte_set_rights(Query *query, RangeTblEntry *rte, AclMode rights, Oid user)
 {
+	/* SELECT on the whole row: a right on some columns isn't enough */
+	Bitmapset  *columns = (rights & ACL_SELECT) == 0 ? NULL :
+	bms_make_singleton(InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber);
 #if PG_VERSION_NUM < 160000
 	rte->requiredPerms = rights;
 	rte->checkAsUser = user;
-	rte->selectedCols = NULL;
+	rte->selectedCols = columns;
 #else
 	RTEPermissionInfo *info = addRTEPermissionInfo(&query->rteperminfos, rte);
 
 	info->requiredPerms = rights;
 	info->checkAsUser = user;
+	info->selectedCols = columns;
 #endif
 }
 

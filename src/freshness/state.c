@@ -34,7 +34,7 @@ typedef struct IdEntry
 	" CASE WHEN $2 THEN a.tags END, v.version_id, v.slot, v.rows, v.code_hash," \
 	" v.data_hash, v.upstreams, v.upstream_hashes, v.incarnation, v.invalidated," \
 	" a.cache_ttl IS NOT NULL AND (v.as_of + a.cache_ttl <= clock_timestamp()" \
-	" OR v.as_of > clock_timestamp()), v.signature = a.signature" \
+	" OR v.as_of > clock_timestamp()), v.signature = a.signature, a.stub" \
 	" FROM vibepiper.asset a" \
 	" JOIN pg_class s ON s.oid = a.stub" \
 	" JOIN pg_namespace n ON n.oid = s.relnamespace" \
@@ -76,6 +76,7 @@ read_asset(VpSpi *spi, VpNode *node, VpGraphNode *graph_node, uint64 row)
 
 	node->id = vp_col_int32(row, 1, 0);
 	node->def = vp_col_oid(row, 2);
+	node->stub = vp_col_oid(row, 22);
 	node->external = vp_col_bool(row, 3);
 	node->cache = vp_col_bool(row, 4);
 	node->lazy = vp_col_bool(row, 5);

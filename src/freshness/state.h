@@ -30,6 +30,7 @@ typedef struct VpNode
 {
 	int32		id;
 	Oid			def;
+	Oid			stub;
 	bool		external;		/* of another pipeline, read by this one */
 	bool		cache;
 	bool		lazy;

@@ -16,6 +16,7 @@
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "portability/instr_time.h"
+#include "storage/lmgr.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -109,13 +110,30 @@ microseconds_since(instr_time start)
 	return (int64) INSTR_TIME_GET_MICROSEC(now);
 }
 
+/* The asset; nobody can drop its stub until the end of the transaction. */
+static VpAsset *
+lock_asset(const VpBuild *build, int i)
+{
+	const VpNode *node = &build->state->nodes[i];
+	VpAsset    *asset;
+
+	LockRelationOid(node->stub, AccessShareLock);
+	asset = vp_asset_by_id(node->id);
+	if (asset == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("asset %s was dropped during the run",
+						build->state->graph->nodes[i].display)));
+	return asset;
+}
+
 /* Fill a slot and make a version of it; NULL if the rows are unchanged. */
 static VpVersion *
 build_version(const VpBuild *build, int i, VpTaskRecord *task)
 {
 	const VpState *state = build->state;
 	const VpNode *node = &state->nodes[i];
-	VpAsset    *asset = vp_asset_by_id(node->id);
+	VpAsset    *asset = lock_asset(build, i);
 	char		persistence = persistence_of(asset, state->pipeline);
 	VpVersion  *v = palloc0(sizeof(VpVersion));
 	VpIdentity	identity;
@@ -260,7 +278,7 @@ vp_build_kept(const VpBuild *build, int i)
 	if (v == NULL || v->invalidated || !vp_hash_equal(v->code_hash, node->code_hash) ||
 		!same_inputs(build->state, i, v))
 		return NULL;
-	asset = vp_asset_by_id(node->id);
+	asset = lock_asset(build, i);
 	if (!vp_hash_equal(v->signature, asset->signature) || has_expired(v, asset) ||
 		vp_slot_file(v->slot) != v->filenode ||
 		(v->rows > 0 && v->incarnation != vp_incarnation() && vp_slot_is_lost(v->slot)))

@@ -171,9 +171,13 @@ trim(const Run *run)
 	{
 		const VpNode *node = &run->state->nodes[i];
 
-		if (run->staged[i] != NULL && !node->same_signature)
-			(void) vp_slots_trim(vp_asset_by_id(node->id),
-								 run->state->pipeline->keep_versions, false);
+		VpAsset    *asset;
+
+		if (run->staged[i] == NULL || node->same_signature)
+			continue;
+		asset = vp_asset_by_id(node->id);
+		if (asset != NULL)
+			(void) vp_slots_trim(asset, run->state->pipeline->keep_versions, false);
 	}
 }
 

@@ -159,10 +159,7 @@ empty_slot(const VpSlot *slot)
 	pgstat_count_truncate(rel);
 	table_close(rel, NoLock);
 	if (OidIsValid(toast))
-	{
-		LockRelationOid(toast, ShareUpdateExclusiveLock);
 		empty_toast(toast, slot->persistence);
-	}
 	CommandCounterIncrement();
 }
 
@@ -197,6 +194,48 @@ fits(const VpSlot *slot, const VpAsset *asset, char persistence)
 		vp_hash_equal(slot->signature, asset->signature);
 }
 
+static bool
+lock_indexes(Oid relid)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	List	   *indexes;
+	ListCell   *lc;
+
+	if (rel == NULL)
+		return false;
+	indexes = RelationGetIndexList(rel);
+	relation_close(rel, NoLock);
+	foreach(lc, indexes)
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessExclusiveLock))
+		return false;
+	return true;
+}
+
+/*
+ * Take what refilling needs without waiting: a transaction that once scanned
+ * an index of the slot keeps it locked to its end, and then another slot
+ * serves.
+ */
+static bool
+lock_for_refill(Oid slot)
+{
+	Relation	rel;
+	Oid			toast;
+
+	if (!ConditionalLockRelationOid(slot, ShareUpdateExclusiveLock))
+		return false;
+	rel = try_relation_open(slot, NoLock);
+	if (rel == NULL)
+		return false;
+	toast = rel->rd_rel->reltoastrelid;
+	relation_close(rel, NoLock);
+	if (OidIsValid(toast) &&
+		(!ConditionalLockRelationOid(toast, ShareUpdateExclusiveLock) ||
+		 !lock_indexes(toast)))
+		return false;
+	return lock_indexes(slot);
+}
+
 Oid
 vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
 				int64 run_id)
@@ -209,8 +248,7 @@ vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
 	{
 		const VpSlot *candidate = lfirst(lc);
 
-		if (fits(candidate, asset, persistence) &&
-			ConditionalLockRelationOid(candidate->oid, ShareUpdateExclusiveLock))
+		if (fits(candidate, asset, persistence) && lock_for_refill(candidate->oid))
 		{
 			forget_version(candidate);
 			empty_slot(candidate);
