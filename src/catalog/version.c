@@ -232,6 +232,21 @@ vp_version_delete(int64 id)
 	vp_spi_close(&spi);
 }
 
+void
+vp_version_delete_in_slot(Oid slot)
+{
+	static VpStatement statement = {
+		"DELETE FROM vibepiper.version v USING vibepiper.slot s"
+		" WHERE s.slot = $1 AND v.version_id = s.version_id", 1, {OIDOID}
+	};
+	Datum		key = ObjectIdGetDatum(slot);
+	VpSpi		spi;
+
+	vp_spi_open(&spi);
+	(void) vp_spi_run(&statement, &key, NULL, false);
+	vp_spi_close(&spi);
+}
+
 int
 vp_versions_invalidate(List *asset_ids)
 {

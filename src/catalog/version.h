@@ -73,6 +73,7 @@ extern int64 vp_version_as_of_run(int32 asset_id, int64 run_id);
 /* It was computed again, with the same rows, by another run. */
 extern void vp_version_confirm(const VpVersion *version);
 extern void vp_version_delete(int64 id);
+extern void vp_version_delete_in_slot(Oid slot);
 
 /* Flag all stored versions of these assets (ids); returns how many assets had some. */
 extern int	vp_versions_invalidate(List *asset_ids);

@@ -152,9 +152,14 @@ vp_rte_set_rights(Query *query, RangeTblEntry *rte, AclMode rights, Oid user)
 	rte->checkAsUser = user;
 	rte->selectedCols = columns;
 #else
-	RTEPermissionInfo *info = addRTEPermissionInfo(&query->rteperminfos, rte);
+	RTEPermissionInfo *info;
 
-	info->requiredPerms = rights;
+	if (rights == 0 && !OidIsValid(user))
+		return;
+	info = addRTEPermissionInfo(&query->rteperminfos, rte);
+
+	/* the executor wants to check something: let it be what the user has */
+	info->requiredPerms = rights != 0 ? rights : ACL_SELECT;
 	info->checkAsUser = user;
 	info->selectedCols = columns;
 #endif
@@ -180,6 +185,33 @@ vp_check_rights(Query *query)
 #else
 	(void) ExecCheckPermissions(query->rtable, query->rteperminfos, true);
 #endif
+}
+
+/* Does one level of a query read something with its reader's rights? */
+static inline bool
+vp_reads_as_reader(Query *query)
+{
+	ListCell   *lc;
+
+#if PG_VERSION_NUM < 160000
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->requiredPerms != 0 &&
+			!OidIsValid(rte->checkAsUser))
+			return true;
+	}
+#else
+	foreach(lc, query->rteperminfos)
+	{
+		RTEPermissionInfo *info = lfirst_node(RTEPermissionInfo, lc);
+
+		if (info->requiredPerms != 0 && !OidIsValid(info->checkAsUser))
+			return true;
+	}
+#endif
+	return false;
 }
 
 /* The view whose expansion this sub-query is, if its entry tells (16 on). */

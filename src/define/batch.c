@@ -313,25 +313,8 @@ prune_others(const VpPipeline *pipeline, const VpGraph *graph, List *changes)
 		doomed = lappend(doomed, lfirst(lc));
 	hash_destroy(kept);
 
-	/* downstream first: whatever nothing reads any more, until none is left */
-	while (doomed != NIL)
-	{
-		int			before = list_length(doomed);
-
-		foreach(lc, doomed)
-		{
-			VpAsset    *asset = lfirst(lc);
-
-			CHECK_FOR_INTERRUPTS();
-			if (vp_asset_downstreams(asset->id) != NIL)
-				continue;
-			vp_drop(asset, false);
-			changes = lappend(changes, change(asset->display, "dropped", NULL));
-			doomed = foreach_delete_current(doomed, lc);
-		}
-		if (list_length(doomed) == before)
-			vp_drop(linitial(doomed), false);	/* which says who reads it */
-	}
+	foreach(lc, doomed == NIL ? NIL : vp_drop(doomed, false))
+		changes = lappend(changes, change(((VpAsset *) lfirst(lc))->display, "dropped", NULL));
 	return changes;
 }
 

@@ -392,6 +392,19 @@ change_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *old,
 	return code ? "code changed" : options != NULL ? "options changed" : "unchanged";
 }
 
+/* It may have been moved here, or given to another role, by hand. */
+static void
+check_is_ours(const VpPipeline *pipeline, const VpAsset *asset)
+{
+	vp_asset_check_owner(asset);
+	if (asset->pipeline_id != pipeline->id)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("asset %s belongs to another pipeline than its schema",
+						asset->display),
+				 errhint("Move it back with ALTER VIEW ... SET SCHEMA.")));
+}
+
 const char *
 vp_define(const VpPipeline *pipeline, const VpSpec *spec, char **detail)
 {
@@ -403,7 +416,10 @@ vp_define(const VpPipeline *pipeline, const VpSpec *spec, char **detail)
 
 	vp_options_check(&spec->options);
 	if (old != NULL)
+	{
+		check_is_ours(pipeline, old);
 		*asset = *old;
+	}
 	else
 	{
 		asset->pipeline_id = pipeline->id;
@@ -456,43 +472,53 @@ drop_one(const VpAsset *asset, bool cascade)
 	CommandCounterIncrement();
 }
 
-/* Drop everything downstream of the asset, what nothing reads first. */
-static void
-drop_downstream(const VpAsset *asset)
+/* The nodes of these assets; with cascade, and of what depends on them. */
+static Bitmapset *
+doomed_nodes(const VpGraph *graph, List *assets, bool cascade)
 {
-	int			self = -1;
-	VpGraph    *graph = load_all(asset->id, &self, NIL);
-	int		   *order = palloc(sizeof(int) * graph->n);
-	Bitmapset  *doomed;
+	Bitmapset  *doomed = NULL;
+	Bitmapset  *ids = NULL;
+	ListCell   *lc;
 
-	vp_graph_finish(graph);
-	doomed = vp_graph_descendants(graph, bms_make_singleton(self), -1);
-	if (!vp_graph_topological_order(graph, order, NULL))
-		elog(ERROR, "assets depend on each other in a circle");
-	for (int k = graph->n - 1; k >= 0; k--)
-	{
-		VpAsset    *downstream;
-
-		CHECK_FOR_INTERRUPTS();
-		if (order[k] == self || !bms_is_member(order[k], doomed))
-			continue;
-		downstream = vp_asset_by_id(graph->nodes[order[k]].id);
-		vp_asset_check_owner(downstream);
-		drop_one(downstream, true);
-	}
+	foreach(lc, assets)
+		ids = bms_add_member(ids, ((VpAsset *) lfirst(lc))->id);
+	for (int i = 0; i < graph->n; i++)
+		if (bms_is_member(graph->nodes[i].id, ids))
+			doomed = bms_add_member(doomed, i);
+	return cascade ? vp_graph_descendants(graph, doomed, -1) : doomed;
 }
 
-void
-vp_drop(const VpAsset *asset, bool cascade)
+List *
+vp_drop(List *assets, bool cascade)
 {
-	List	   *downstreams = vp_asset_downstreams(asset->id);
+	int			self;
+	VpGraph    *graph = load_all(0, &self, NIL);
+	int		   *order = palloc(sizeof(int) * Max(graph->n, 1));
+	Bitmapset  *doomed;
+	List	   *dropped = NIL;
 
-	if (downstreams != NIL && !cascade)
-		refuse_drop(asset, downstreams);
-	if (downstreams != NIL)
-		drop_downstream(asset);
-	drop_one(asset, cascade);
+	vp_graph_finish(graph);
+	if (!vp_graph_topological_order(graph, order, NULL))
+		elog(ERROR, "assets depend on each other in a circle");
+	doomed = doomed_nodes(graph, assets, cascade);
+	for (int k = graph->n - 1; k >= 0; k--)
+	{
+		const VpGraphNode *node = &graph->nodes[order[k]];
+		VpAsset    *asset;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!bms_is_member(order[k], doomed))
+			continue;
+		asset = vp_asset_by_id(node->id);
+		for (int d = 0; d < node->ndown; d++)
+			if (!bms_is_member(node->down[d], doomed))
+				refuse_drop(asset, vp_asset_downstreams(asset->id));
+		vp_asset_check_owner(asset);
+		drop_one(asset, cascade);
+		dropped = lappend(dropped, asset);
+	}
 	vp_publication_note();
+	return dropped;
 }
 
 void

@@ -27,8 +27,12 @@ typedef struct VpSpec
 extern const char *vp_define(const VpPipeline *pipeline, const VpSpec *spec,
 							 char **detail);
 
-/* Drop the asset and all that is stored of it. */
-extern void vp_drop(const VpAsset *asset, bool cascade);
+/*
+ * Drop assets (of VpAsset) with all that is stored of them, what nothing reads
+ * first.  Error (2BP01) if another asset reads one, but with cascade that one
+ * goes too.  Returns the dropped ones.
+ */
+extern List *vp_drop(List *assets, bool cascade);
 
 /* Remove all that is left of an asset whose stub or definition is gone. */
 extern void vp_bury(int32 asset_id, Oid stub, Oid def);

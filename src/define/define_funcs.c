@@ -214,7 +214,7 @@ vp_drop_asset_sql(PG_FUNCTION_ARGS)
 	vp_pipeline_lock(asset->pipeline_id);
 	asset = vp_asset_by_id(asset->id);
 	if (asset != NULL)
-		vp_drop(asset, vp_arg_bool(fcinfo, 1, "cascade"));
+		(void) vp_drop(list_make1(asset), vp_arg_bool(fcinfo, 1, "cascade"));
 	PG_RETURN_VOID();
 }
 

@@ -204,7 +204,6 @@ void
 vp_drop_pipeline(const VpPipeline *pipeline, bool cascade)
 {
 	List	   *assets = vp_assets_of_pipeline(pipeline->id);
-	ListCell   *lc;
 
 	if (assets != NIL && !cascade)
 		ereport(ERROR,
@@ -215,13 +214,7 @@ vp_drop_pipeline(const VpPipeline *pipeline, bool cascade)
 								  list_length(assets), list_length(assets),
 								  ((VpAsset *) linitial(assets))->display),
 				 errhint("Use cascade => true to drop them too.")));
-	foreach(lc, assets)
-	{
-		/* an earlier one may have taken it along */
-		VpAsset    *asset = vp_asset_by_id(((VpAsset *) lfirst(lc))->id);
-
-		if (asset != NULL)
-			vp_drop(asset, true);
-	}
+	if (assets != NIL)
+		(void) vp_drop(assets, true);
 	vp_pipeline_delete(pipeline->id);
 }

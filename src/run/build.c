@@ -93,7 +93,7 @@ fill(const VpBuild *build, const VpAsset *asset, Oid slot)
 	DestReceiver *dest = vp_fill_create(slot, build->hash_seed);
 	VpFilled	filled;
 
-	vp_compute(asset, build->snapshot, dest);
+	vp_compute(asset, build->snapshot, true, dest);
 	filled = vp_fill_result(dest);
 	dest->rDestroy(dest);
 	CommandCounterIncrement();
@@ -129,7 +129,7 @@ lock_asset(const VpBuild *build, int i)
 
 /* Fill a slot and make a version of it; NULL if the rows are unchanged. */
 static VpVersion *
-build_version(const VpBuild *build, int i, VpTaskRecord *task)
+build_version(VpBuild *build, int i, VpTaskRecord *task)
 {
 	const VpState *state = build->state;
 	const VpNode *node = &state->nodes[i];
@@ -142,7 +142,7 @@ build_version(const VpBuild *build, int i, VpTaskRecord *task)
 
 	INSTR_TIME_SET_CURRENT(start);
 	v->slot = vp_slot_acquire(asset, persistence, state->pipeline->keep_versions,
-							  build->run_id);
+							  build->run_id, &build->unfit_slots);
 	vp_identity_enter(&identity, asset, state->pipeline->settings);
 	filled = fill(build, asset, v->slot);
 	task->rows = (int64) filled.rows;
@@ -218,7 +218,7 @@ note_failure(VpTaskRecord *task, MemoryContext context)
 }
 
 VpVersion *
-vp_build(const VpBuild *build, int node, VpTaskRecord *task)
+vp_build(VpBuild *build, int node, VpTaskRecord *task)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;

@@ -20,6 +20,7 @@ typedef struct VpBuild
 	Snapshot	snapshot;		/* of the whole run */
 	TimestampTz as_of;			/* the snapshot's instant */
 	uint64		hash_seed;
+	List	   *unfit_slots;	/* result: of Oid, to be dropped */
 } VpBuild;
 
 /*
@@ -27,7 +28,7 @@ typedef struct VpBuild
  * record: status built, unchanged or failed.  Returns the new version, or NULL
  * if there is none.  Cancellation isn't caught.
  */
-extern VpVersion *vp_build(const VpBuild *build, int node, VpTaskRecord *task);
+extern VpVersion *vp_build(VpBuild *build, int node, VpTaskRecord *task);
 
 /*
  * A version that an earlier run computed but didn't publish and that is what

@@ -170,7 +170,7 @@ vp_purge(const VpPipeline *pipeline, int keep_versions)
 	foreach(lc, vp_assets_of_pipeline(pipeline->id))
 	{
 		CHECK_FOR_INTERRUPTS();
-		n += vp_slots_trim(lfirst(lc), keep_versions, true);
+		n += vp_slots_trim(lfirst(lc), keep_versions);
 	}
 	return n;
 }

@@ -58,11 +58,12 @@ deepest_cause(const VpState *state, int node)
 }
 
 static void
-explain_version(StringInfo buf, const VpNode *node)
+explain_version(StringInfo buf, const VpAsset *asset, const VpNode *node)
 {
 	static VpStatement statement = {
-		"SELECT format('Readers get the version that run %s built at %s: %s rows, %s, computed in %s.',"
-		" run_id, to_char(built_at, 'YYYY-MM-DD HH24:MI:SS'), rows, pg_size_pretty(bytes), elapsed)"
+		"SELECT format('Readers get the version that run %s built at %s: %s %s, %s, computed in %s.',"
+		" run_id, to_char(built_at, 'YYYY-MM-DD HH24:MI:SS'), rows,"
+		" CASE rows WHEN 1 THEN 'row' ELSE 'rows' END, pg_size_pretty(bytes), elapsed)"
 		" || CASE WHEN as_of > built_at THEN format(' It was found unchanged at %s.',"
 		" to_char(as_of, 'YYYY-MM-DD HH24:MI:SS')) ELSE '' END"
 		" FROM vibepiper.version WHERE version_id = $1", 1, {INT8OID}
@@ -72,7 +73,9 @@ explain_version(StringInfo buf, const VpNode *node)
 
 	if (node->version_id == 0 || node->lazy)
 	{
-		appendStringInfoString(buf, "Readers get rows that are computed when they read.\n");
+		appendStringInfoString(buf, asset->error_on_miss && !node->lazy ?
+							   "Reading it is an error.\n" :
+							   "Readers get rows that are computed when they read.\n");
 		return;
 	}
 	vp_spi_open(&spi);
@@ -85,7 +88,7 @@ static void
 explain_last_task(StringInfo buf, const VpAsset *asset)
 {
 	static VpStatement statement = {
-		"SELECT format('Its last task, in run %s at %s, %s.', t.run_id,"
+		"SELECT format('The last task of %s, in run %s at %s, %s.', t.asset, t.run_id,"
 		" to_char(coalesce(t.started_at, r.started_at), 'YYYY-MM-DD HH24:MI:SS'),"
 		" CASE t.status WHEN 'built' THEN 'built a new version'"
 		" WHEN 'unchanged' THEN 'computed the same rows again'"
@@ -144,7 +147,7 @@ vp_explain_asset(const VpAsset *asset)
 	initStringInfo(&buf);
 	explain_head(&buf, asset, node);
 	explain_cause(&buf, state, i);
-	explain_version(&buf, node);
+	explain_version(&buf, asset, node);
 	explain_last_task(&buf, asset);
 	appendStringInfoString(&buf, "Changes of source tables are not noticed: use invalidate(), cache_ttl or force.");
 	return buf.data;

@@ -61,12 +61,18 @@ bad_upstream(const Run *run, int node)
 	return -1;
 }
 
+/* Publish what a finished task staged; forced, it also ends a pin. */
 static void
-publish(Run *run, int node)
+settle(Run *run, int i)
 {
-	const VpNode *n = &run->state->nodes[node];
+	const VpNode *node = &run->state->nodes[i];
+	VpTaskStatus status = run->task_of[i]->status;
 
-	vp_publish(n->def, n->id, run->build.run_id, list_make1(run->staged[node]));
+	if (run->staged[i] != NULL)
+		vp_publish(node->def, node->id, run->build.run_id, list_make1(run->staged[i]));
+	if (node->pinned_run != 0 &&
+		(status == VP_TASK_BUILT || status == VP_TASK_UNCHANGED))
+		vp_asset_pin(node->id, 0);
 }
 
 /* The node's rows are those of this version from now on, for the run. */
@@ -81,8 +87,6 @@ stage(Run *run, int i, VpVersion *version)
 	node->rows = version->rows;
 	node->data_hash = version->data_hash;
 	vp_staged_set(node->def, version->slot, version->signature);
-	if (strcmp(run->state->pipeline->publish, "asset") == 0)
-		publish(run, i);
 }
 
 static void
@@ -107,8 +111,8 @@ execute_task(Run *run, int i, VpTaskRecord *task)
 		stage(run, i, version);
 	if (task->status == VP_TASK_FAILED)
 		run->failed = true;
-	else if (node->pinned_run != 0)
-		vp_asset_pin(node->id, 0);	/* a forced build ends the pin */
+	else if (strcmp(run->state->pipeline->publish, "asset") == 0)
+		settle(run, i);
 }
 
 /* Decide and do what is to be done for one asset. */
@@ -158,27 +162,24 @@ publish_staged(Run *run)
 	for (int i = 0; i < run->state->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (run->staged[i] != NULL)
-			publish(run, i);
+		if (run->task_of[i] != NULL)
+			settle(run, i);
 	}
 }
 
-/* Slots that no longer fit their asset go. */
+/*
+ * Slots that no longer fit their asset go, if this transaction ends right
+ * after: a reader's cached plan may name such a slot, and would wait.
+ */
 static void
 trim(const Run *run)
 {
-	for (int i = 0; i < run->state->n; i++)
-	{
-		const VpNode *node = &run->state->nodes[i];
+	ListCell   *lc;
 
-		VpAsset    *asset;
-
-		if (run->staged[i] == NULL || node->same_signature)
-			continue;
-		asset = vp_asset_by_id(node->id);
-		if (asset != NULL)
-			(void) vp_slots_trim(asset, run->state->pipeline->keep_versions, false);
-	}
+	if (IsTransactionBlock())
+		return;
+	foreach(lc, run->build.unfit_slots)
+		(void) vp_slot_discard(lfirst_oid(lc));
 }
 
 static void

@@ -4,12 +4,19 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
+#include "common/extension.h"
 #include "common/settings.h"
 #include "compat/compat.h"
 #include "store/compute.h"
@@ -37,17 +44,54 @@ vp_identity_leave(const VpIdentity *identity)
 	SetUserIdAndSecContext(identity->user, identity->security);
 }
 
+/* Functions that may run queries, and so read assets. */
+static bool
+is_user_code(Oid funcid, void *context)
+{
+	HeapTuple	tuple;
+	Oid			language;
+
+	if (funcid < FirstNormalObjectId || funcid == vp_extension()->read_asset)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+	return language != INTERNALlanguageId && language != ClanguageId;
+}
+
+static bool
+calls_user_code(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_user_code, context) ||
+		IsA(node, CoerceToDomain))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, calls_user_code, context, 0);
+	return expression_tree_walker(node, calls_user_code, context);
+}
+
 void
-vp_compute(const VpAsset *asset, Snapshot snapshot, DestReceiver *dest)
+vp_compute(const VpAsset *asset, Snapshot snapshot, bool own_changes,
+		   DestReceiver *dest)
 {
 	Query	   *query;
+	int			options = 0;
 	PlannedStmt *plan;
 	QueryDesc  *desc;
 
 	PushCopiedSnapshot(snapshot);
-	UpdateActiveSnapshotCommandId();
+	if (own_changes)
+		UpdateActiveSnapshotCommandId();
 	query = vp_definition_query(asset->def);
-	plan = vp_plan(query, asset->query, CURSOR_OPT_PARALLEL_OK, NULL);
+
+	/* parallel workers wouldn't know what this run staged */
+	if (!vp_staged_active() || !calls_user_code((Node *) query, NULL))
+		options |= CURSOR_OPT_PARALLEL_OK;
+	plan = vp_plan(query, asset->query, options, NULL);
 	desc = CreateQueryDesc(plan, asset->query, GetActiveSnapshot(),
 						   InvalidSnapshot, dest, NULL, NULL, 0);
 	ExecutorStart(desc, 0);

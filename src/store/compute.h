@@ -30,10 +30,12 @@ extern void vp_identity_enter(VpIdentity *identity, const VpAsset *asset,
 extern void vp_identity_leave(const VpIdentity *identity);
 
 /*
- * Send the definition's rows, as the snapshot and this transaction see its
- * sources, to dest.  The caller has entered the owner's identity.
+ * Send the definition's rows, as the snapshot sees its sources, to dest; with
+ * own_changes, also what this transaction did since the snapshot was taken.
+ * The caller has entered the owner's identity.
  */
-extern void vp_compute(const VpAsset *asset, Snapshot snapshot, DestReceiver *dest);
+extern void vp_compute(const VpAsset *asset, Snapshot snapshot, bool own_changes,
+					   DestReceiver *dest);
 
 /* Error (55000) if this backend is computing an asset: its query may only read. */
 extern void vp_refuse_inside_asset(const char *function);

@@ -44,6 +44,28 @@ slot_of_part(const VpResolution *res, int part)
 	return res->slots == NIL ? res->slot : list_nth_oid(res->slots, part);
 }
 
+/* Is it a miss still, for the same reason, and to be treated the same way? */
+static bool
+miss_fits(const VpMarker *marker, const VpResolution *res)
+{
+	if (strcmp(marker->signature, res->hit ? res->signature : "") != 0)
+		return false;
+	return !marker->inlined || !vp_miss_is_error(&res->info);
+}
+
+/* REINDEX CONCURRENTLY gives a slot other indexes. */
+static bool
+same_indexes(const VpMarker *marker, const VpResolution *res, Oid slot)
+{
+	const char *now = res->indexes;
+
+	if (marker->indexes[0] == '\0')
+		return true;
+	if (now == NULL)
+		now = vp_marker_list(vp_slot_indexes(slot));
+	return strcmp(marker->indexes, now) == 0;
+}
+
 static Fit
 fit_of(const RangeTblEntry *rte, const VpMarker *marker, Snapshot snapshot,
 	   Oid *slot)
@@ -52,15 +74,16 @@ fit_of(const RangeTblEntry *rte, const VpMarker *marker, Snapshot snapshot,
 
 	if (!vp_resolve(marker->def, snapshot, &res))
 		return FIT_NOT;
-	if (res.hit != marker->hit)
-		return FIT_NOT;
+	if (!marker->hit)
+		return miss_fits(marker, &res) ? FIT_AS_IS : FIT_NOT;
 	if (!res.hit)
-		return marker->inlined && vp_miss_is_error(&res.info) ? FIT_NOT : FIT_AS_IS;
+		return FIT_NOT;
 	if (res.nparts != marker->nparts ||
 		strncmp(res.signature, marker->signature, 32) != 0)
 		return FIT_NOT;
 	*slot = slot_of_part(&res, marker->part);
-	return *slot == rte->relid ? FIT_AS_IS : FIT_OTHER_SLOT;
+	return *slot == rte->relid && same_indexes(marker, &res, *slot) ?
+		FIT_AS_IS : FIT_OTHER_SLOT;
 }
 
 /* Returns the worst fit; adds a target per entry that fits another slot. */

@@ -191,16 +191,25 @@ changed_relation(Node *stmt)
 }
 
 static void
+refuse_relation(RangeVar *name)
+{
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+
+	if (OidIsValid(relid) && is_slot(relid))
+		refuse(relid);
+}
+
+static void
 refuse_utility(Node *stmt)
 {
 	RangeVar   *name = changed_relation(stmt);
-	Oid			relid;
+	ListCell   *lc;
 
-	if (name == NULL)
-		return;
-	relid = RangeVarGetRelid(name, NoLock, true);
-	if (OidIsValid(relid) && is_slot(relid))
-		refuse(relid);
+	if (name != NULL)
+		refuse_relation(name);
+	if (IsA(stmt, DropStmt) && ((DropStmt *) stmt)->removeType == OBJECT_INDEX)
+		foreach(lc, ((DropStmt *) stmt)->objects)
+			refuse_relation(makeRangeVarFromNameList(lfirst_node(List, lc)));
 }
 
 static void
@@ -208,6 +217,8 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
 		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
+	bool		reassign = IsA(pstmt->utilityStmt, ReassignOwnedStmt);
+
 	if (IsTransactionState() && vp_extension()->installed)
 		refuse_utility(pstmt->utilityStmt);
 	if (IsA(pstmt->utilityStmt, VacuumStmt) &&
@@ -224,12 +235,16 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		if (stmt->rels == NIL)
 			return;
 	}
+	if (reassign)				/* slots change owner with their assets */
+		vp_guard_open();
 	if (prev_utility_hook)
 		prev_utility_hook(pstmt, query_string, read_only_tree, context, params,
 						  env, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
 								params, env, dest, qc);
+	if (reassign)
+		vp_guard_close();
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "utils/lsyscache.h"
 
 #include "common/extension.h"
+#include "compat/compat.h"
 #include "store/inline.h"
 
 /* Is this object a user's, and with it the functions behind it? */
@@ -82,4 +83,21 @@ bool
 vp_same_for_everybody(Query *query)
 {
 	return !reader_walker((Node *) query, NULL);
+}
+
+static bool
+rights_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, rights_walker, context);
+	return vp_reads_as_reader((Query *) node) ||
+		query_tree_walker((Query *) node, rights_walker, context, 0);
+}
+
+bool
+vp_same_rights_for_everybody(Query *query)
+{
+	return !rights_walker((Node *) query, NULL);
 }

@@ -17,4 +17,10 @@
  */
 extern bool vp_same_for_everybody(Query *query);
 
+/*
+ * True if nothing in it is read with the rights of whoever runs it, as what
+ * stands behind a view with security_invoker is.
+ */
+extern bool vp_same_rights_for_everybody(Query *query);
+
 #endif							/* VP_INLINE_H */

@@ -10,22 +10,28 @@
 #include "store/marker.h"
 
 char *
-vp_marker_hit(Oid def, int part, int nparts, const char *signature, List *indexes)
+vp_marker_list(List *oids)
 {
 	StringInfoData buf;
 	ListCell   *lc;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "%u %d %d %s ", def, part, nparts, signature);
-	foreach(lc, indexes)
+	foreach(lc, oids)
 		appendStringInfo(&buf, "%010u,", lfirst_oid(lc));
 	return buf.data;
 }
 
 char *
-vp_marker_miss(Oid def, bool inlined)
+vp_marker_hit(Oid def, int part, int nparts, const char *signature,
+			  const char *indexes)
 {
-	return psprintf(inlined ? "%u -i" : "%u -", def);
+	return psprintf("%u %d %d %s %s", def, part, nparts, signature, indexes);
+}
+
+char *
+vp_marker_miss(Oid def, bool inlined, const char *signature)
+{
+	return psprintf(inlined ? "%u -i %s" : "%u - %s", def, signature);
 }
 
 bool
@@ -39,7 +45,10 @@ vp_marker_read(const RangeTblEntry *rte, VpMarker *marker)
 	marker->hit = at[1] != '-';
 	marker->inlined = !marker->hit && at[2] == 'i';
 	if (!marker->hit)
+	{
+		marker->signature = at + (marker->inlined ? 4 : 3);
 		return true;
+	}
 	marker->part = (int) strtol(at, &at, 10);
 	marker->nparts = (int) strtol(at, &at, 10);
 	marker->signature = at + 1;

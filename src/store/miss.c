@@ -131,6 +131,10 @@ memo_of(EState *statement)
 
 	if (computing != NULL)
 		return computing;
+
+	/* a recheck of changed rows is part of its statement */
+	while (statement->es_epq_active != NULL)
+		statement = statement->es_epq_active->parentestate;
 	for (memo = memos; memo != NULL; memo = memo->next)
 		if (memo->statement == statement)
 			return memo;
@@ -169,11 +173,9 @@ needs_computing(Memo *memo, const VpAsset *asset, Snapshot snapshot)
 
 	if (hash_search(memo->stores, &asset->def, HASH_FIND, NULL) != NULL)
 		return false;
-	if (!vp_resolve(asset->def, snapshot, &res) || res.hit)
-		return false;
-	if (vp_miss_is_error(&res.info))
-		raise_miss(&res.info);
-	return true;
+	if (!vp_resolve(asset->def, snapshot, &res) || vp_miss_is_error(&res.info))
+		return false;			/* if it is read, that will say so */
+	return !res.hit || !vp_columns_match(asset->def, res.slot);
 }
 
 /* A store that outlives the subtransaction in which it may be filled. */
@@ -204,7 +206,7 @@ compute_into_memo(Memo *memo, const VpAsset *asset, Snapshot snapshot)
 	SetTuplestoreDestReceiverParams(dest, store, memo->context, true, NULL, NULL);
 	MemoryContextSwitchTo(work);
 	vp_identity_enter(&identity, asset, pipeline ? pipeline->settings : NIL);
-	vp_compute(asset, snapshot, dest);
+	vp_compute(asset, snapshot, false, dest);
 	vp_identity_leave(&identity);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);
@@ -423,7 +425,7 @@ vp_read_asset(PG_FUNCTION_ARGS)
 	if (PG_NARGS() == 1)
 		check_caller(&res.info);
 	check_columns(rsinfo->expectedDesc, def, &res.info);
-	if (!res.hit)
+	if (!res.hit || !vp_columns_match(def, res.slot))
 	{
 		if (vp_miss_is_error(&res.info))
 			raise_miss(&res.info);

@@ -155,9 +155,9 @@ called_definition(const FuncExpr *call)
 	return arg->constisnull ? InvalidOid : DatumGetObjectId(arg->constvalue);
 }
 
-/* Is the call's column definition list that of the definition? */
+/* Is the call's column definition list the relation's? */
 static bool
-call_fits(const RangeTblEntry *rte, Oid def)
+call_fits(const RangeTblEntry *rte, Oid relid)
 {
 	RangeTblFunction *rtf = linitial_node(RangeTblFunction, rte->functions);
 	Relation	rel;
@@ -166,7 +166,7 @@ call_fits(const RangeTblEntry *rte, Oid def)
 
 	if (rte->funcordinality)
 		return false;
-	rel = relation_open(def, AccessShareLock);
+	rel = relation_open(relid, AccessShareLock);
 	desc = RelationGetDescr(rel);
 	fits = list_length(rtf->funccoltypes) == desc->natts;
 	for (int i = 0; fits && i < desc->natts; i++)
@@ -219,7 +219,8 @@ become_relation(Query *query, RangeTblEntry *rte, const VpResolution *res,
 	rte->funcordinality = false;
 	vp_rte_set_rights(query, rte, 0, res->info.owner);
 	set_marker(rte, vp_marker_hit(res->def, part, res->nparts, res->signature,
-								  vp_slot_indexes(slot)), r);
+								  res->indexes ? res->indexes :
+								  vp_marker_list(vp_slot_indexes(slot))), r);
 	r->slots = lappend_oid(r->slots, slot);
 }
 
@@ -336,7 +337,8 @@ definition_to_inline(const VpResolution *res, const VpReplacement *r)
 		list_member_oid(r->inlined, res->def))
 		return NULL;
 	definition = vp_definition_query(res->def);
-	return vp_same_for_everybody(definition) ? definition : NULL;
+	return vp_same_for_everybody(definition) &&
+		vp_same_rights_for_everybody(definition) ? definition : NULL;
 }
 
 static void
@@ -348,7 +350,8 @@ become_miss(Query *query, RangeTblEntry *rte, FuncExpr *call,
 
 	vp_rte_set_rights(query, bystander, 0, InvalidOid);
 	definition = definition_to_inline(res, r);
-	set_marker(bystander, vp_marker_miss(res->def, definition != NULL), r);
+	set_marker(bystander, vp_marker_miss(res->def, definition != NULL,
+										 res->hit ? res->signature : ""), r);
 	if (definition == NULL)
 	{
 		certify_call(call);
@@ -377,17 +380,19 @@ replace_call(Query *query, RangeTblEntry *rte, FuncExpr *call, Oid view,
 {
 	Oid			def = called_definition(call);
 	VpResolution res;
+	bool		fits;
 
 	if (!OidIsValid(def) || !vp_resolve(def, r->snapshot, &res))
 		return;
 	if (locked)
 		refuse_row_locks(&res);
-	if (!call_fits(rte, def))
-		return;
+	fits = res.hit && call_fits(rte, res.slot);
+	if (!fits && !call_fits(rte, def))
+		return;					/* read_asset() will say so */
 	if (view != res.info.stub)
 		vp_rte_set_rights(query, add_bystander(query, res.info.stub),
 						  ACL_SELECT, InvalidOid);
-	if (!res.hit)
+	if (!fits)
 		become_miss(query, rte, call, &res, r);
 	else if (res.nparts > 1)
 		become_append(rte, &res, r);

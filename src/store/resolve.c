@@ -37,11 +37,13 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "catalog/version.h"
 #include "common/extension.h"
 #include "common/shmem.h"
 #include "compat/compat.h"
+#include "store/marker.h"
 #include "store/resolve.h"
 #include "store/staged.h"
 
@@ -59,6 +61,7 @@ typedef struct Mapped
 	int			nparts;
 	Oid			slot;
 	List	   *slots;			/* when there are several */
+	char	   *indexes;		/* of the slot; NULL: not known */
 	char		signature[33];
 } Mapped;
 
@@ -72,46 +75,71 @@ typedef struct Entry
 	Mapped		mapped;
 } Entry;
 
-static HTAB *entries = NULL;
+/* Which definition's entry names this slot?  May be out of date. */
+typedef struct SlotEntry
+{
+	Oid			slot;			/* hash key */
+	Oid			def;
+} SlotEntry;
 
+static HTAB *entries = NULL;
+static HTAB *slot_entries = NULL;
+static MemoryContext cache_context = NULL;
+static uint64 invalidations = 0;
+
+static void
+forget(Entry *entry)
+{
+	if (entry == NULL)
+		return;
+	entry->info_valid = false;
+	entry->generation = 0;
+}
+
+/* A definition changed, or a slot (its indexes, that is); or anything. */
 static void
 relcache_callback(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS seq;
 	Entry	   *entry;
+	SlotEntry  *slot;
 
-	if (entries == NULL)
-		return;
+	invalidations++;
 	if (OidIsValid(relid))
 	{
-		entry = hash_search(entries, &relid, HASH_FIND, NULL);
-		if (entry != NULL)
-		{
-			entry->info_valid = false;
-			entry->generation = 0;
-		}
+		forget(hash_search(entries, &relid, HASH_FIND, NULL));
+		slot = hash_search(slot_entries, &relid, HASH_FIND, NULL);
+		if (slot != NULL)
+			forget(hash_search(entries, &slot->def, HASH_FIND, NULL));
 		return;
 	}
 	hash_seq_init(&seq, entries);
 	while ((entry = hash_seq_search(&seq)) != NULL)
-	{
-		entry->info_valid = false;
-		entry->generation = 0;
-	}
+		forget(entry);
+}
+
+static HTAB *
+create_hash(const char *name, Size entrysize)
+{
+	HASHCTL		ctl = {
+		.keysize = sizeof(Oid),
+		.entrysize = entrysize,
+		.hcxt = cache_context
+	};
+
+	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static void
 create_entries(void)
 {
-	HASHCTL		ctl = {
-		.keysize = sizeof(Oid),
-		.entrysize = sizeof(Entry)
-	};
-
-	ctl.hcxt = AllocSetContextCreate(CacheMemoryContext, "vibepiper mapping cache",
-									 ALLOCSET_DEFAULT_SIZES);
-	entries = hash_create("vibepiper mapping cache", 64, &ctl,
-						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	if (cache_context == NULL)
+		cache_context = AllocSetContextCreate(CacheMemoryContext,
+											  "vibepiper mapping cache",
+											  ALLOCSET_DEFAULT_SIZES);
+	if (slot_entries == NULL)
+		slot_entries = create_hash("vibepiper mapping cache by slot", sizeof(SlotEntry));
+	entries = create_hash("vibepiper mapping cache", sizeof(Entry));
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 }
 
@@ -147,16 +175,17 @@ read_info(Oid def, VpAssetInfo *info)
 	return found;
 }
 
+/* Without a lock: a redefinition in progress mustn't stop readers. */
 static Oid
 relation_owner(Oid relid)
 {
-	Relation	rel = try_relation_open(relid, AccessShareLock);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner = InvalidOid;
 
-	if (rel != NULL)
+	if (HeapTupleIsValid(tuple))
 	{
-		owner = rel->rd_rel->relowner;
-		relation_close(rel, AccessShareLock);
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
 	}
 	return owner;
 }
@@ -167,6 +196,7 @@ entry_for(Oid def)
 {
 	Entry	   *entry;
 	VpAssetInfo info;
+	uint64		seen;
 	bool		found;
 
 	if (entries == NULL)
@@ -175,11 +205,15 @@ entry_for(Oid def)
 	if (entry != NULL && entry->info_valid)
 		return entry;
 
-	if (!read_info(def, &info))
-		return NULL;
-	info.owner = relation_owner(def);
-	if (!OidIsValid(info.owner))
-		return NULL;
+	do
+	{
+		seen = invalidations;
+		if (!read_info(def, &info))
+			return NULL;
+		info.owner = relation_owner(def);
+		if (!OidIsValid(info.owner))
+			return NULL;
+	} while (seen != invalidations);
 	entry = hash_search(entries, &def, HASH_ENTER, &found);
 	if (!found)
 		memset((char *) entry + sizeof(Oid), 0, sizeof(Entry) - sizeof(Oid));
@@ -257,7 +291,7 @@ part_is_there(const VpPart *part)
 }
 
 static Mapped
-check_parts(Oid def, List *parts)
+check_parts(List *parts)
 {
 	Mapped		m = {0};
 	ListCell   *lc;
@@ -266,7 +300,7 @@ check_parts(Oid def, List *parts)
 	{
 		const VpPart *part = lfirst(lc);
 
-		if (!part_is_there(part) || !vp_columns_match(def, part->slot))
+		if (!part_is_there(part))
 			return m;
 		m.slots = lappend_oid(m.slots, part->slot);
 	}
@@ -281,24 +315,40 @@ check_parts(Oid def, List *parts)
 	return m;
 }
 
+static void
+keep(Entry *entry, const Mapped *mapped, const char *indexes)
+{
+	MemoryContext old = MemoryContextSwitchTo(cache_context);
+	Oid			slot = mapped->slot;
+
+	list_free(entry->mapped.slots);
+	if (entry->mapped.indexes != NULL)
+		pfree(entry->mapped.indexes);
+	entry->mapped = *mapped;
+	entry->mapped.slots = list_copy(mapped->slots);
+	entry->mapped.indexes = indexes ? pstrdup(indexes) : NULL;
+	if (OidIsValid(slot))
+		((SlotEntry *) hash_search(slot_entries, &slot, HASH_ENTER, NULL))->def = entry->def;
+	MemoryContextSwitchTo(old);
+}
+
 /* Remember the newest mapping, if it is certain which one that is. */
 static void
 remember(Entry *entry, uint64 generation)
 {
+	uint64		seen = invalidations;
 	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
 	List	   *parts = vp_mapping_read(entry->def, latest);
-	Mapped		mapped = check_parts(entry->def, parts);
-	MemoryContext old;
+	Mapped		mapped = check_parts(parts);
+	const char *indexes = NULL;
 
 	UnregisterSnapshot(latest);
-	if (parts == NIL || !entry->info_valid ||
+	if (mapped.hit && mapped.nparts == 1)
+		indexes = vp_marker_list(vp_slot_indexes(mapped.slot));
+	if (parts == NIL || seen != invalidations ||
 		vp_publication_generation() != generation)
 		return;
-	list_free(entry->mapped.slots);
-	old = MemoryContextSwitchTo(CacheMemoryContext);
-	mapped.slots = list_copy(mapped.slots);
-	MemoryContextSwitchTo(old);
-	entry->mapped = mapped;
+	keep(entry, &mapped, indexes);
 	entry->xmin = ((VpPart *) linitial(parts))->xmin;
 	entry->generation = generation;
 }
@@ -310,6 +360,7 @@ answer(VpResolution *result, const Mapped *mapped)
 	result->nparts = mapped->nparts;
 	result->slot = mapped->slot;
 	result->slots = list_copy(mapped->slots);
+	result->indexes = mapped->indexes;
 	memcpy(result->signature, mapped->signature, sizeof(result->signature));
 }
 
@@ -339,7 +390,9 @@ resolve_remembered(Entry *entry, Snapshot snapshot, VpResolution *result)
 		return false;
 	answer(result, &entry->mapped);
 	lock_slots(result);
-	return true;
+
+	/* locking may have told us of a change, and then it isn't known any more */
+	return entry->generation == generation;
 }
 
 static void
@@ -369,7 +422,7 @@ vp_resolve(Oid def, Snapshot snapshot, VpResolution *result)
 	else if (!entry->info.lazy &&
 			 !resolve_remembered(entry, snapshot, result))
 	{
-		mapped = check_parts(def, vp_mapping_read(def, snapshot));
+		mapped = check_parts(vp_mapping_read(def, snapshot));
 		answer(result, &mapped);
 	}
 	return true;

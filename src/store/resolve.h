@@ -34,6 +34,8 @@ typedef struct VpResolution
 	Oid			slot;			/* of the first part */
 	List	   *slots;			/* of all parts when there are several, else
 								 * NIL */
+	const char *indexes;		/* vp_marker_list() of the slot's indexes, or
+								 * NULL: not known, ask vp_slot_indexes() */
 	char		signature[33];	/* of the version, hexadecimal */
 } VpResolution;
 
@@ -46,7 +48,7 @@ extern bool vp_resolve(Oid def, Snapshot snapshot, VpResolution *result);
 /* What doesn't depend on snapshots; false if no asset has this definition. */
 extern bool vp_asset_info(Oid def, VpAssetInfo *info);
 
-/* Does a slot of this description fit the definition's columns? */
+/* Are the definition's columns those of the relation? */
 extern bool vp_columns_match(Oid def, Oid relation);
 
 /* Indexes of a slot, in the order in which the asset's owner listed them. */

@@ -141,7 +141,7 @@ point_entry(RangeTblEntry *rte, const VpTarget *target)
 		elog(ERROR, "range-table entry %u has no marker", target->rti);
 	now = vp_marker_hit(marker.def, marker.part, marker.nparts,
 						pnstrdup(marker.signature, VP_SIGNATURE_DIGITS),
-						target->new_indexes);
+						vp_marker_list(target->new_indexes));
 	if (strlen(now) != strlen(rte->enrname))
 		elog(ERROR, "marker \"%s\" can't become \"%s\"", rte->enrname, now);
 	rte->relid = target->slot;

@@ -9,6 +9,7 @@
 #include "access/reloptions.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/dependency.h"
 #include "catalog/heap.h"
 #include "catalog/index.h"
@@ -29,6 +30,7 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
+#include "storage/standby.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -148,6 +150,19 @@ empty_toast(Oid toast, char persistence)
 	vp_reindex_relation(toast);
 }
 
+/*
+ * Our own readers need no lock to be kept off the old file; those of a standby
+ * do, since no horizon tells of them.
+ */
+static void
+lock_on_standbys(Oid relid, char persistence)
+{
+	if (persistence != RELPERSISTENCE_PERMANENT || !XLogStandbyInfoActive())
+		return;
+	LogAccessExclusiveLockPrepare();
+	LogAccessExclusiveLock(MyDatabaseId, relid);
+}
+
 /* Give the slot a new, empty relation file. */
 static void
 empty_slot(const VpSlot *slot)
@@ -157,6 +172,7 @@ empty_slot(const VpSlot *slot)
 
 	vp_new_filenode(rel, slot->persistence);
 	pgstat_count_truncate(rel);
+	lock_on_standbys(slot->oid, slot->persistence);
 	table_close(rel, NoLock);
 	if (OidIsValid(toast))
 		empty_toast(toast, slot->persistence);
@@ -238,7 +254,7 @@ lock_for_refill(Oid slot)
 
 Oid
 vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
-				int64 run_id)
+				int64 run_id, List **unfit)
 {
 	ListCell   *lc;
 	Oid			slot = InvalidOid;
@@ -248,12 +264,13 @@ vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
 	{
 		const VpSlot *candidate = lfirst(lc);
 
-		if (fits(candidate, asset, persistence) && lock_for_refill(candidate->oid))
+		if (!fits(candidate, asset, persistence))
+			*unfit = lappend_oid(*unfit, candidate->oid);
+		else if (!OidIsValid(slot) && lock_for_refill(candidate->oid))
 		{
 			forget_version(candidate);
 			empty_slot(candidate);
 			slot = candidate->oid;
-			break;
 		}
 	}
 	if (!OidIsValid(slot))
@@ -406,23 +423,23 @@ vp_slot_drop(Oid slot)
 	vp_guard_close();
 }
 
+bool
+vp_slot_discard(Oid slot)
+{
+	if (!ConditionalLockRelationOid(slot, AccessExclusiveLock))
+		return false;
+	vp_version_delete_in_slot(slot);
+	vp_slot_drop(slot);
+	return true;
+}
+
 int
-vp_slots_trim(const VpAsset *asset, int keep_versions, bool all)
+vp_slots_trim(const VpAsset *asset, int keep_versions)
 {
 	int			dropped = 0;
 	ListCell   *lc;
 
 	foreach(lc, vp_slots_reusable(asset->id, snapshot_horizon(), keep_versions, 0))
-	{
-		const VpSlot *slot = lfirst(lc);
-
-		if (!all && vp_hash_equal(slot->signature, asset->signature))
-			continue;
-		if (!ConditionalLockRelationOid(slot->oid, AccessExclusiveLock))
-			continue;
-		forget_version(slot);
-		vp_slot_drop(slot->oid);
-		dropped++;
-	}
+		dropped += vp_slot_discard(((VpSlot *) lfirst(lc))->oid);
 	return dropped;
 }

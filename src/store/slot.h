@@ -20,10 +20,11 @@
 /*
  * An empty slot of the asset's signature, with a relation file that belongs to
  * the current subtransaction: a reusable one, or a new one.  Its indexes are
- * not usable before vp_slot_index().  Returns its Oid.
+ * not usable before vp_slot_index().  Returns its Oid.  Slots that could be
+ * reused but don't fit the asset any more are added to *unfit (of Oid).
  */
 extern Oid	vp_slot_acquire(const VpAsset *asset, char persistence,
-							int keep_versions, int64 run_id);
+							int keep_versions, int64 run_id, List **unfit);
 
 /* Build (or rebuild) the asset's indexes; as the asset's owner. */
 extern void vp_slot_index(Oid slot, const VpAsset *asset);
@@ -43,10 +44,10 @@ extern bool vp_slot_is_lost(Oid slot);
 /* Drop the relation and its row. */
 extern void vp_slot_drop(Oid slot);
 
-/*
- * Drop slots of an asset that can't be refilled, or, when `all`, every one
- * that nobody can see or wants.  Returns how many.
- */
-extern int	vp_slots_trim(const VpAsset *asset, int keep_versions, bool all);
+/* Drop a slot that nobody can see or wants, unless it is locked. */
+extern bool vp_slot_discard(Oid slot);
+
+/* Drop all slots of an asset that nobody can see or wants; returns how many. */
+extern int	vp_slots_trim(const VpAsset *asset, int keep_versions);
 
 #endif							/* VP_SLOT_H */
