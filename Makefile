@@ -17,8 +17,11 @@ EXTRA_CLEAN = .build-flavor tmp_check output_iso
 # Regression tests (test/sql/NAME.sql, expected/NAME.out) and isolation tests
 # (test/specs/NAME.spec, expected/NAME.out), in the order in which they run.
 # "make check" refuses a test that has a file and no entry, or the reverse.
-REGRESS =
-ISOLATION =
+REGRESS = pipeline define define_errors define_batch drop \
+	plan run run_failure publish_modes unchanged versions rollback \
+	explain_asset views comments rights real_data \
+	resolve_places resolve_cache resolve_miss resolve_rights resolve_parts
+ISOLATION = read_snapshot read_runs read_locks
 
 # How pg_regress makes its databases, for "check" and "installcheck" alike.
 TEST_DB_OPTS = --no-locale --encoding=UTF8

@@ -36,31 +36,55 @@ oids_of(List *texts)
 }
 
 static VpPipeline *
+read_pipeline(VpSpi *spi, uint64 row)
+{
+	VpPipeline *p = MemoryContextAllocZero(spi->caller, sizeof(VpPipeline));
+	MemoryContext old;
+
+	p->id = vp_col_int32(row, 1, 0);
+	p->name = vp_col_text(spi, row, 2);
+	p->owner = vp_col_oid(row, 3);
+	p->max_workers = vp_col_int32(row, 4, 0);
+	p->publish = vp_col_text(spi, row, 5);
+	p->storage = vp_col_text(spi, row, 6);
+	p->on_miss = vp_col_text(spi, row, 7);
+	p->settings = vp_col_texts(spi, row, 8);
+	p->keep_versions = vp_col_int32(row, 9, 0);
+	p->description = vp_col_text(spi, row, 10);
+	old = MemoryContextSwitchTo(spi->caller);
+	p->schemas = oids_of(vp_col_texts(spi, row, 11));
+	MemoryContextSwitchTo(old);
+	return p;
+}
+
+/* List of VpPipeline that the statement finds for one key. */
+static List *
 load(VpStatement *statement, Datum key)
 {
 	VpSpi		spi;
-	VpPipeline *p = NULL;
+	List	   *pipelines = NIL;
+	uint64		n;
 
 	vp_spi_open(&spi);
-	if (vp_spi_run(statement, &key, NULL, false) > 0)
+	n = vp_spi_run(statement, &key, NULL, false);
+	for (uint64 i = 0; i < n; i++)
 	{
-		p = MemoryContextAllocZero(spi.caller, sizeof(VpPipeline));
-		p->id = vp_col_int32(0, 1, 0);
-		p->name = vp_col_text(&spi, 0, 2);
-		p->owner = vp_col_oid(0, 3);
-		p->max_workers = vp_col_int32(0, 4, 0);
-		p->publish = vp_col_text(&spi, 0, 5);
-		p->storage = vp_col_text(&spi, 0, 6);
-		p->on_miss = vp_col_text(&spi, 0, 7);
-		p->settings = vp_col_texts(&spi, 0, 8);
-		p->keep_versions = vp_col_int32(0, 9, 0);
-		p->description = vp_col_text(&spi, 0, 10);
-		p->schemas = vp_col_texts(&spi, 0, 11);
+		VpPipeline *pipeline = read_pipeline(&spi, i);
+		MemoryContext old = MemoryContextSwitchTo(spi.caller);
+
+		pipelines = lappend(pipelines, pipeline);
+		MemoryContextSwitchTo(old);
 	}
 	vp_spi_close(&spi);
-	if (p != NULL)
-		p->schemas = oids_of(p->schemas);
-	return p;
+	return pipelines;
+}
+
+static VpPipeline *
+load_one(VpStatement *statement, Datum key)
+{
+	List	   *found = load(statement, key);
+
+	return found == NIL ? NULL : linitial(found);
 }
 
 VpPipeline *
@@ -70,7 +94,7 @@ vp_pipeline_find(const char *name)
 		PIPELINE_COLUMNS "WHERE name = $1", 1, {TEXTOID}
 	};
 
-	return load(&statement, CStringGetTextDatum(name));
+	return load_one(&statement, CStringGetTextDatum(name));
 }
 
 VpPipeline *
@@ -80,7 +104,17 @@ vp_pipeline_by_id(int32 id)
 		PIPELINE_COLUMNS "WHERE pipeline_id = $1", 1, {INT4OID}
 	};
 
-	return load(&statement, Int32GetDatum(id));
+	return load_one(&statement, Int32GetDatum(id));
+}
+
+List *
+vp_pipelines_of_owner(Oid owner)
+{
+	static VpStatement statement = {
+		PIPELINE_COLUMNS "WHERE owner = $1 ORDER BY pipeline_id", 1, {OIDOID}
+	};
+
+	return load(&statement, ObjectIdGetDatum(owner));
 }
 
 static List *

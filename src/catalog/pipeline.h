@@ -32,6 +32,7 @@ extern VpPipeline *vp_pipeline_by_name(const char *name);
 /* NULL if there is none. */
 extern VpPipeline *vp_pipeline_find(const char *name);
 extern VpPipeline *vp_pipeline_by_id(int32 id);
+extern List *vp_pipelines_of_owner(Oid owner);
 
 /* Schema of unqualified names; error (3F000) if all were dropped. */
 extern Oid	vp_pipeline_default_schema(const VpPipeline *pipeline);

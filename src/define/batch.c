@@ -10,6 +10,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -94,6 +95,20 @@ check_shape(VpSpi *spi, Datum assets)
 		check_field(vp_col_text(spi, i, 1), vp_col_text(spi, i, 2));
 }
 
+/* Of char *; a null among them is an error, as for define_asset(). */
+static List *
+read_texts(VpSpi *spi, uint64 row, int column, const char *field)
+{
+	bool		isnull;
+	Datum		array = vp_col_datum(spi, row, column, &isnull);
+
+	if (!isnull && array_contains_nulls(DatumGetArrayTypeP(array)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s can't have null elements", field)));
+	return vp_col_texts(spi, row, column);
+}
+
 static VpSpec *
 read_spec(VpSpi *spi, uint64 row, const VpPipeline *pipeline)
 {
@@ -114,11 +129,11 @@ read_spec(VpSpi *spi, uint64 row, const VpPipeline *pipeline)
 		o->parallel = vp_col_bool(row, 6);
 	o->storage = vp_col_text(spi, row, 7);
 	o->on_miss = vp_col_text(spi, row, 8);
-	o->indexes = vp_col_texts(spi, row, 9);
-	o->settings = vp_col_texts(spi, row, 10);
+	o->indexes = read_texts(spi, row, 9, "indexes");
+	o->settings = read_texts(spi, row, 10, "settings");
 	o->hints = vp_col_text(spi, row, 11);
-	o->depends_on = vp_col_texts(spi, row, 12);
-	o->tags = vp_col_texts(spi, row, 13);
+	o->depends_on = read_texts(spi, row, 12, "depends_on");
+	o->tags = read_texts(spi, row, 13, "tags");
 	o->retries = vp_col_int32(row, 14, 0);
 	if (delay != NULL)
 		o->retry_delay = delay;

@@ -71,7 +71,7 @@ explain_version(StringInfo buf, const VpAsset *asset, const VpNode *node)
 	Datum		key = Int64GetDatum(node->version_id);
 	VpSpi		spi;
 
-	if (node->version_id == 0 || node->lazy)
+	if (node->version_id == 0 || node->lazy || strcmp(node->reason, "lost") == 0)
 	{
 		appendStringInfoString(buf, asset->error_on_miss && !node->lazy ?
 							   "Reading it is an error.\n" :

@@ -199,6 +199,40 @@ refuse_relation(RangeVar *name)
 		refuse(relid);
 }
 
+static bool
+is_definition(RangeVar *name)
+{
+	Oid			relid = name == NULL ? InvalidOid : RangeVarGetRelid(name, NoLock, true);
+
+	return OidIsValid(relid) &&
+		get_rel_namespace(relid) == vp_extension()->def_schema;
+}
+
+/*
+ * Would the statement change a definition view?  Creating one, as a restore
+ * does, and giving it to another owner is allowed.
+ */
+static bool
+changes_definition(Node *stmt)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(stmt))
+	{
+		case T_ViewStmt:
+			return ((ViewStmt *) stmt)->replace && is_definition(((ViewStmt *) stmt)->view);
+		case T_RenameStmt:
+			return is_definition(((RenameStmt *) stmt)->relation);
+		case T_AlterTableStmt:
+			foreach(lc, ((AlterTableStmt *) stmt)->cmds)
+				if (lfirst_node(AlterTableCmd, lc)->subtype != AT_ChangeOwner)
+				return is_definition(((AlterTableStmt *) stmt)->relation);
+			return false;
+		default:
+			return false;
+	}
+}
+
 static void
 refuse_utility(Node *stmt)
 {
@@ -207,6 +241,16 @@ refuse_utility(Node *stmt)
 
 	if (name != NULL)
 		refuse_relation(name);
+	if (changes_definition(stmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot change a definition by hand"),
+				 errhint("Use vibepiper.define_asset().")));
+	if (IsA(stmt, CreateStmt) && ((CreateStmt *) stmt)->relation->schemaname != NULL &&
+		strcmp(((CreateStmt *) stmt)->relation->schemaname, "vibepiper_store") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("schema \"vibepiper_store\" belongs to vibepiper")));
 	if (IsA(stmt, DropStmt) && ((DropStmt *) stmt)->removeType == OBJECT_INDEX)
 		foreach(lc, ((DropStmt *) stmt)->objects)
 			refuse_relation(makeRangeVarFromNameList(lfirst_node(List, lc)));
@@ -217,8 +261,6 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
 		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	bool		reassign = IsA(pstmt->utilityStmt, ReassignOwnedStmt);
-
 	if (IsTransactionState() && vp_extension()->installed)
 		refuse_utility(pstmt->utilityStmt);
 	if (IsA(pstmt->utilityStmt, VacuumStmt) &&
@@ -235,16 +277,12 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		if (stmt->rels == NIL)
 			return;
 	}
-	if (reassign)				/* slots change owner with their assets */
-		vp_guard_open();
 	if (prev_utility_hook)
 		prev_utility_hook(pstmt, query_string, read_only_tree, context, params,
 						  env, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
 								params, env, dest, qc);
-	if (reassign)
-		vp_guard_close();
 }
 
 static void

@@ -1,0 +1,53 @@
+# What every benchmark needs.  To be sourced.
+
+# shellcheck source=../test/tools/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../test/tools/common.sh"
+
+bench=$root/bench
+folder=
+conf=
+
+bench_end() {
+	[ -z "$folder" ] || "$root/test/tools/private-server.sh" stop "$folder"
+	[ -z "$conf" ] || rm -f "$conf"
+	folder=
+	conf=
+}
+
+# bench_start [SETTING...]: build, install, start a private server with these
+# settings more ("name = value"), and connect to a new database with the
+# extension.  The server ends with the script.
+bench_start() {
+	trap bench_end EXIT
+	trap 'exit 130' INT TERM HUP
+	conf=$(mktemp)
+	printf '%s\n' "shared_buffers = '2GB'" "max_wal_size = '16GB'" "checkpoint_timeout = '1h'" \
+		"autovacuum = off" "jit = off" "$@" > "$conf"
+	folder=$(SERVER_CONF=$conf "$root/test/tools/private-server.sh" start)
+	eval "$("$root/test/tools/private-server.sh" env "$folder")"
+	export PGOPTIONS='-c client_min_messages=warning'
+	sql -c 'CREATE DATABASE bench'
+	export PGDATABASE=bench
+	sql -c 'CREATE EXTENSION vibepiper'
+	machine >&2
+}
+
+machine() {
+	echo "-- $("$PG_CONFIG" --version), $(nproc) processors," \
+		"$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo 2> /dev/null | head -n 1)," \
+		"load $(cut -d' ' -f1 /proc/loadavg 2> /dev/null)"
+}
+
+# sql [psql argument...]: quiet, unaligned, stops at an error.
+sql() { psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
+
+# Build the C helper for this server; sets $planbench to what AS '...' takes.
+bench_planbench() {
+	mkdir "$folder/planbench"
+	cp "$bench"/planbench/* "$folder/planbench/"
+	quietly make -C "$folder/planbench" "PG_CONFIG=$PG_CONFIG" with_llvm=no || die "planbench does not build"
+	chmod -R a+rX "$folder/planbench"
+	sql -v library="$folder/planbench/planbench" -f "$bench/planbench/planbench.sql"
+}
+
+stats() { python3 "$bench/stats.py" "$@"; }

@@ -1,0 +1,45 @@
+# CREATE DATABASE ... TEMPLATE copies assets with what is stored of them.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('template');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'");
+$node->start;
+$node->safe_psql('postgres', 'CREATE DATABASE original');
+$node->safe_psql('original', q{
+	CREATE EXTENSION vibepiper;
+	CREATE TABLE t AS SELECT i FROM generate_series(1, 10) i;
+	SELECT vibepiper.define_pipeline('p');
+	SELECT vibepiper.define_asset('p.a', 'SELECT i FROM t');
+	SELECT vibepiper.define_asset('p.b', 'SELECT count(*) AS n FROM p.a', storage => 'logged');
+	SELECT vibepiper.run('p', parallel => false);
+	INSERT INTO t VALUES (11);
+});
+is($node->psql('postgres', 'CREATE DATABASE copy TEMPLATE original'), 0, 'nobody is in the way');
+is($node->safe_psql('copy', 'SELECT count(*) FROM p.a'), '10', 'the copy reads stored rows');
+is($node->safe_psql('copy', 'SELECT n FROM p.b'), '10', 'logged ones, too');
+is($node->safe_psql('copy', q{SELECT string_agg(state, ' ') FROM vibepiper.assets}), 'fresh fresh', 'fresh');
+is($node->safe_psql('copy', q{SELECT count(*) FROM vibepiper.run('p', parallel => false, force => true) WHERE status = 'built'}), '2', 'a run there');
+is($node->safe_psql('copy', 'SELECT n FROM p.b'), '11', 'is seen there');
+is($node->safe_psql('original', 'SELECT n FROM p.b'), '10', 'and not in the original');
+is($node->safe_psql('original', q{SELECT count(*) FROM vibepiper.run('p', parallel => false) WHERE status = 'cached'}), '2', 'which goes on by itself');
+$node->stop('immediate');
+$node->start;
+is($node->safe_psql('copy', 'SELECT count(*) FROM p.a'), '11', 'after a crash the copy computes');
+is($node->safe_psql('original', 'SELECT count(*) FROM p.a'), '11', 'and so does the original');
+is($node->psql('postgres', 'DROP DATABASE copy'), 0, 'DROP DATABASE is not blocked');
+
+# An extension in template1: every new database has it
+$node->safe_psql('template1', q{CREATE EXTENSION vibepiper});
+$node->safe_psql('postgres', 'CREATE DATABASE fresh');
+is($node->safe_psql('fresh', q{SELECT vibepiper.define_pipeline('p'); SELECT vibepiper.define_asset('p.a', 'SELECT 1 AS x'); SELECT status FROM vibepiper.run('p', parallel => false)}),
+	"\ncreated\nbuilt", 'from template1');
+is($node->psql('postgres', 'ALTER DATABASE fresh RENAME TO renamed'), 0, 'ALTER DATABASE RENAME');
+is($node->safe_psql('renamed', 'SELECT x FROM p.a'), '1', 'reads on');
+
+$node->stop;
+done_testing();
