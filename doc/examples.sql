@@ -48,7 +48,8 @@ SELECT asset, action, reason FROM vibepiper.plan('shop', 'revenue_by_customer+')
 SELECT asset, status, reason FROM vibepiper.run('shop', parallel => false);
 SELECT vibepiper.is_fresh('shop.revenue');
 SELECT split_part(vibepiper.explain_asset('shop.revenue'), E'\n', 1);
-SELECT asset FROM vibepiper.rollback('shop', (SELECT min(run_id) FROM vibepiper.runs WHERE pipeline = 'shop')) ORDER BY asset;
+-- to the first of the three runs so far
+SELECT asset FROM vibepiper.rollback('shop', (SELECT run_id FROM vibepiper.runs WHERE pipeline = 'shop' ORDER BY run_id DESC OFFSET 2 LIMIT 1)) ORDER BY asset;
 SELECT name FROM shop.best_customers WHERE name LIKE 'the%';
 SELECT asset, action FROM vibepiper.plan('shop') WHERE reason LIKE 'pinned to run %';
 SELECT vibepiper.release('shop') > 0 AS released;
@@ -56,7 +57,7 @@ SELECT vibepiper.purge('shop', keep_versions => 1) >= 0 AS purged;
 SELECT asset, state, reason, rows FROM vibepiper.assets WHERE pipeline = 'shop' ORDER BY asset;
 SELECT asset, upstream FROM vibepiper.dependencies WHERE asset LIKE 'shop.%' ORDER BY asset, upstream;
 SELECT asset, source FROM vibepiper.sources WHERE asset LIKE 'shop.%' ORDER BY asset, source;
-SELECT kind, status, built, unchanged, cached FROM vibepiper.runs WHERE pipeline = 'shop' ORDER BY run_id;
+SELECT kind, status, built, unchanged, cached FROM vibepiper.runs WHERE pipeline = 'shop' ORDER BY run_id DESC LIMIT 4;
 EXPLAIN (COSTS OFF) SELECT amount FROM shop.orders WHERE id = 77;
 PREPARE revenue_of AS SELECT revenue FROM shop.revenue WHERE day = $1;
 EXECUTE revenue_of('2026-01-15');

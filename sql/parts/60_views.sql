@@ -21,7 +21,7 @@ COMMENT ON COLUMN vibepiper.pipelines.pipeline IS 'its name';
 COMMENT ON COLUMN vibepiper.pipelines.owner IS 'role that owns it and its assets';
 COMMENT ON COLUMN vibepiper.pipelines.schemas IS 'schemas of its assets, the default first';
 COMMENT ON COLUMN vibepiper.pipelines.assets IS 'number of assets';
-COMMENT ON COLUMN vibepiper.pipelines.max_workers IS 'workers of a parallel run; null: vibepiper.max_workers';
+COMMENT ON COLUMN vibepiper.pipelines.max_workers IS 'workers of a parallel run; null: not set';
 COMMENT ON COLUMN vibepiper.pipelines.publish IS 'run, succeeded or asset: what a run publishes when';
 COMMENT ON COLUMN vibepiper.pipelines.storage IS 'unlogged or logged, for assets that do not say';
 COMMENT ON COLUMN vibepiper.pipelines.on_miss IS 'compute or error, for assets that do not say';
@@ -41,7 +41,9 @@ CREATE VIEW vibepiper.assets AS
 		a.cache, a.cache_ttl, a.lazy, a.parallel,
 		coalesce(a.storage, p.storage) AS storage,
 		coalesce(a.on_miss, p.on_miss) AS on_miss,
-		a.indexes, a.settings, a.hints, a.depends_on, a.tags, a.retries, a.retry_delay, a.timeout,
+		CASE WHEN vibepiper.may_see(d.relowner) THEN a.indexes END AS indexes,
+		CASE WHEN vibepiper.may_see(d.relowner) THEN a.settings END AS settings,
+		a.hints, a.depends_on, a.tags, a.retries, a.retry_delay, a.timeout,
 		a.pinned_run,
 		a.description,
 		CASE WHEN vibepiper.may_see(d.relowner) THEN a.query END AS query,
@@ -75,8 +77,8 @@ COMMENT ON COLUMN vibepiper.assets.lazy IS 'not stored, computed when read';
 COMMENT ON COLUMN vibepiper.assets.parallel IS 'may run beside others';
 COMMENT ON COLUMN vibepiper.assets.storage IS 'unlogged or logged; its own or the pipeline''s';
 COMMENT ON COLUMN vibepiper.assets.on_miss IS 'compute or error; its own or the pipeline''s';
-COMMENT ON COLUMN vibepiper.assets.indexes IS 'index clauses';
-COMMENT ON COLUMN vibepiper.assets.settings IS 'settings for its query';
+COMMENT ON COLUMN vibepiper.assets.indexes IS 'index clauses; for the owner and pg_read_all_stats';
+COMMENT ON COLUMN vibepiper.assets.settings IS 'settings for its query; for the owner and pg_read_all_stats';
 COMMENT ON COLUMN vibepiper.assets.hints IS 'as given';
 COMMENT ON COLUMN vibepiper.assets.depends_on IS 'upstream assets declared by hand';
 COMMENT ON COLUMN vibepiper.assets.tags IS 'for selections';

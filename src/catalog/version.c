@@ -19,8 +19,8 @@
 	" (extract(epoch FROM elapsed) * 1000000)::bigint, incarnation, built_at," \
 	" as_of, invalidated, published FROM vibepiper.version "
 
-static Datum
-ids_datum(List *ids)
+Datum
+vp_ids_datum(List *ids)
 {
 	Datum	   *elems = palloc(sizeof(Datum) * Max(list_length(ids), 1));
 	int			n = 0;
@@ -181,7 +181,7 @@ vp_version_insert(const VpVersion *v)
 		Int32GetDatum(v->asset_id), ObjectIdGetDatum(v->slot),
 		ObjectIdGetDatum(v->filenode), Int64GetDatum(v->run_id),
 		vp_hash_datum(v->code_hash), vp_hash_datum(v->signature),
-		vp_hash_datum(v->data_hash), ids_datum(v->upstreams),
+		vp_hash_datum(v->data_hash), vp_ids_datum(v->upstreams),
 		hashes_datum(v->upstream_hashes), Int64GetDatum(v->rows),
 		Int64GetDatum(v->bytes), Int64GetDatum(v->elapsed),
 		Int64GetDatum(v->incarnation), TimestampTzGetDatum(v->built_at),
@@ -208,7 +208,7 @@ vp_version_confirm(const VpVersion *v)
 	};
 	Datum		values[5] = {
 		Int64GetDatum(v->id), vp_hash_datum(v->code_hash),
-		ids_datum(v->upstreams), hashes_datum(v->upstream_hashes),
+		vp_ids_datum(v->upstreams), hashes_datum(v->upstream_hashes),
 		TimestampTzGetDatum(v->as_of)
 	};
 	VpSpi		spi;
@@ -255,7 +255,7 @@ vp_versions_invalidate(List *asset_ids)
 		" WHERE asset_id = ANY ($1) RETURNING asset_id)"
 		" SELECT count(DISTINCT asset_id) FROM flagged", 1, {INT4ARRAYOID}
 	};
-	Datum		ids = ids_datum(asset_ids);
+	Datum		ids = vp_ids_datum(asset_ids);
 	VpSpi		spi;
 	int			n;
 

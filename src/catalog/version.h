@@ -103,7 +103,8 @@ extern List *vp_slots_reusable(int32 asset_id, FullTransactionId horizon,
 
 extern uint64 vp_hash_seed(void);
 
-/* int[] and uuid[] to a list of int, of VpHash * */
+/* int[] and uuid[] to a list of int, of VpHash *; and back */
+extern Datum vp_ids_datum(List *ids);
 extern List *vp_ids_from_datum(Datum array);
 extern List *vp_hashes_from_datum(Datum array);
 

@@ -25,8 +25,9 @@ typedef struct IdEntry
 } IdEntry;
 
 /*
- * One row per part of an asset's published version, or one without; the
- * pipeline's own assets first, then those of others that they read.
+ * One row per part of an asset's published version, or one without.  The
+ * pipeline's own assets are loaded first, then those of others that they read,
+ * if any.
  */
 #define STATE_QUERY \
 	"SELECT a.asset_id, a.def, a.pipeline_id <> $1, a.cache, a.lazy, a.pinned_run," \
@@ -85,7 +86,6 @@ read_asset(VpSpi *spi, VpNode *node, VpGraphNode *graph_node, uint64 row)
 	graph_node->schema = vp_col_text(spi, row, 8);
 	graph_node->name = vp_col_text(spi, row, 9);
 	graph_node->tags = vp_col_texts(spi, row, 10);
-	graph_node->data = node;
 	old = MemoryContextSwitchTo(spi->caller);
 	graph_node->display = quote_qualified_identifier(graph_node->schema,
 													 graph_node->name);
@@ -105,9 +105,24 @@ create_index(MemoryContext context, int n)
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+/* Make room for so many more nodes. */
 static void
-read_nodes(VpState *state, VpSpi *spi, HTAB *index, uint64 nrows,
-		   VpGraphNode *graph_nodes)
+reserve_nodes(VpState *state, uint64 more)
+{
+	Size		n = state->ntotal + more + 1;
+
+	if (state->nodes == NULL)
+	{
+		state->nodes = palloc_extended(n * sizeof(VpNode), MCXT_ALLOC_HUGE);
+		state->graph_nodes = palloc_extended(n * sizeof(VpGraphNode), MCXT_ALLOC_HUGE);
+		return;
+	}
+	state->nodes = repalloc_huge(state->nodes, n * sizeof(VpNode));
+	state->graph_nodes = repalloc_huge(state->graph_nodes, n * sizeof(VpGraphNode));
+}
+
+static void
+read_nodes(VpState *state, VpSpi *spi, HTAB *index, uint64 nrows)
 {
 	for (uint64 row = 0; row < nrows; row++)
 	{
@@ -121,7 +136,8 @@ read_nodes(VpState *state, VpSpi *spi, HTAB *index, uint64 nrows,
 			entry->node = state->ntotal++;
 			node = &state->nodes[entry->node];
 			memset(node, 0, sizeof(*node));
-			read_asset(spi, node, &graph_nodes[entry->node], row);
+			memset(&state->graph_nodes[entry->node], 0, sizeof(VpGraphNode));
+			read_asset(spi, node, &state->graph_nodes[entry->node], row);
 			if (!node->external)
 				state->n++;
 		}
@@ -131,40 +147,62 @@ read_nodes(VpState *state, VpSpi *spi, HTAB *index, uint64 nrows,
 	}
 }
 
+/* Append the nodes that the statement finds. */
 static void
-load_nodes(VpState *state, HTAB **index, bool with_tags)
+append_nodes(VpState *state, HTAB *index, VpStatement *statement,
+			 const Datum *values)
 {
-	static VpStatement statement = {
-		STATE_QUERY " WHERE a.asset_id IN ("
-		" SELECT asset_id FROM vibepiper.asset WHERE pipeline_id = $1 UNION"
-		" SELECT d.upstream_id FROM vibepiper.dependency d"
-		" JOIN vibepiper.asset o ON o.asset_id = d.asset_id"
-		" WHERE o.pipeline_id = $1 AND d.upstream_id IS NOT NULL)"
-		" ORDER BY a.pipeline_id <> $1, a.asset_id, m.part", 2, {INT4OID, BOOLOID}
-	};
-	Datum		values[2] = {
-		Int32GetDatum(state->pipeline->id), BoolGetDatum(with_tags)
-	};
 	MemoryContext caller = CurrentMemoryContext;
-	VpGraphNode *graph_nodes;
 	VpSpi		spi;
 	uint64		nrows;
 
 	vp_spi_open(&spi);
-	nrows = vp_spi_run(&statement, values, NULL, true);
-	state->nodes = MemoryContextAllocHuge(caller, Max(nrows, 1) * sizeof(VpNode));
-	graph_nodes = MemoryContextAllocZero(caller, Max(nrows, 1) * sizeof(VpGraphNode));
-	*index = create_index(caller, nrows);
-	read_nodes(state, &spi, *index, nrows, graph_nodes);
+	nrows = vp_spi_run(statement, values, NULL, true);
+	MemoryContextSwitchTo(caller);
+	reserve_nodes(state, nrows);
+	read_nodes(state, &spi, index, nrows);
 	vp_spi_close(&spi);
+}
 
+static void
+load_own_nodes(VpState *state, HTAB *index, bool with_tags)
+{
+	static VpStatement statement = {
+		STATE_QUERY " WHERE a.pipeline_id = $1 ORDER BY a.asset_id, m.part",
+		2, {INT4OID, BOOLOID}
+	};
+	Datum		values[2] = {
+		Int32GetDatum(state->pipeline->id), BoolGetDatum(with_tags)
+	};
+
+	append_nodes(state, index, &statement, values);
+}
+
+static void
+load_external_nodes(VpState *state, HTAB *index, List *ids)
+{
+	static VpStatement statement = {
+		STATE_QUERY " WHERE a.asset_id = ANY ($3) ORDER BY a.asset_id, m.part",
+		3, {INT4OID, BOOLOID, INT4ARRAYOID}
+	};
+	Datum		values[3] = {
+		Int32GetDatum(state->pipeline->id), BoolGetDatum(false), vp_ids_datum(ids)
+	};
+
+	if (ids != NIL)
+		append_nodes(state, index, &statement, values);
+}
+
+static void
+create_graphs(VpState *state)
+{
 	state->graph = vp_graph_create(state->ntotal);
 	state->own = vp_graph_create(state->n);
 	for (int i = 0; i < state->ntotal; i++)
 	{
-		state->graph->nodes[i] = graph_nodes[i];
+		state->graph->nodes[i] = state->graph_nodes[i];
 		if (i < state->n)
-			state->own->nodes[i] = graph_nodes[i];
+			state->own->nodes[i] = state->graph_nodes[i];
 	}
 }
 
@@ -176,8 +214,14 @@ node_of(HTAB *index, int32 id)
 	return entry == NULL ? -1 : entry->node;
 }
 
-static void
-load_edges(VpState *state, HTAB *index)
+typedef struct Edge
+{
+	int32		upstream;		/* asset ids */
+	int32		downstream;
+} Edge;
+
+static Edge *
+load_edges(VpState *state, uint64 *nedges)
 {
 	static VpStatement statement = {
 		"SELECT d.asset_id, d.upstream_id FROM vibepiper.dependency d"
@@ -187,15 +231,46 @@ load_edges(VpState *state, HTAB *index)
 	Datum		key = Int32GetDatum(state->pipeline->id);
 	MemoryContext caller = CurrentMemoryContext;
 	VpSpi		spi;
-	uint64		nrows;
+	Edge	   *edges;
 
 	vp_spi_open(&spi);
-	nrows = vp_spi_run(&statement, &key, NULL, true);
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < nrows; row++)
+	*nedges = vp_spi_run(&statement, &key, NULL, true);
+	edges = MemoryContextAllocHuge(caller, Max(*nedges, 1) * sizeof(Edge));
+	for (uint64 row = 0; row < *nedges; row++)
 	{
-		int			down = node_of(index, vp_col_int32(row, 1, 0));
-		int			up = node_of(index, vp_col_int32(row, 2, 0));
+		edges[row].downstream = vp_col_int32(row, 1, 0);
+		edges[row].upstream = vp_col_int32(row, 2, 0);
+	}
+	vp_spi_close(&spi);
+	return edges;
+}
+
+/* Upstreams that are not among the pipeline's own assets, each once. */
+static List *
+external_ids(HTAB *index, const Edge *edges, uint64 nedges)
+{
+	Bitmapset  *seen = NULL;
+	List	   *ids = NIL;
+
+	for (uint64 i = 0; i < nedges; i++)
+	{
+		int32		id = edges[i].upstream;
+
+		if (node_of(index, id) >= 0 || bms_is_member(id, seen))
+			continue;
+		seen = bms_add_member(seen, id);
+		ids = lappend_int(ids, id);
+	}
+	return ids;
+}
+
+static void
+add_edges(VpState *state, HTAB *index, const Edge *edges, uint64 nedges)
+{
+	for (uint64 i = 0; i < nedges; i++)
+	{
+		int			down = node_of(index, edges[i].downstream);
+		int			up = node_of(index, edges[i].upstream);
 
 		if (down < 0 || up < 0)
 			continue;
@@ -203,7 +278,6 @@ load_edges(VpState *state, HTAB *index)
 		if (up < state->n && down < state->n)
 			vp_graph_add_edge(state->own, up, down);
 	}
-	vp_spi_close(&spi);
 }
 
 static void
@@ -241,12 +315,17 @@ VpState *
 vp_state_load(VpPipeline *pipeline, bool with_selection_data)
 {
 	VpState    *state = palloc0(sizeof(VpState));
-	HTAB	   *index;
+	HTAB	   *index = create_index(CurrentMemoryContext, 64);
+	Edge	   *edges;
+	uint64		nedges;
 	List	   *cycle;
 
 	state->pipeline = pipeline;
-	load_nodes(state, &index, with_selection_data);
-	load_edges(state, index);
+	load_own_nodes(state, index, with_selection_data);
+	edges = load_edges(state, &nedges);
+	load_external_nodes(state, index, external_ids(index, edges, nedges));
+	create_graphs(state);
+	add_edges(state, index, edges, nedges);
 	if (with_selection_data)
 		load_sources(state, index);
 	hash_destroy(index);

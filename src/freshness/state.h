@@ -64,6 +64,7 @@ typedef struct VpState
 	int			n;				/* of the pipeline; nodes beyond are external */
 	int			ntotal;
 	VpNode	   *nodes;
+	VpGraphNode *graph_nodes;	/* only while loading */
 	VpGraph    *graph;			/* of all nodes */
 	VpGraph    *own;			/* of the pipeline's, for selections */
 	int		   *order;			/* all nodes, upstreams first */

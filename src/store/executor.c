@@ -242,19 +242,42 @@ has_marker(const PlannedStmt *plan)
 }
 
 static void
+start_executor(QueryDesc *desc, int eflags)
+{
+	if (prev_executor_start)
+		prev_executor_start(desc, eflags);
+	else
+		standard_ExecutorStart(desc, eflags);
+}
+
+static void
 vp_executor_start(QueryDesc *desc, int eflags)
 {
 	/* a parallel worker gets the leader's plan, which fits */
 	bool		reads_assets = has_marker(desc->plannedstmt) && !IsParallelWorker();
 
-	if (reads_assets)
-		make_fit(desc, eflags);
-	if (prev_executor_start)
-		prev_executor_start(desc, eflags);
-	else
-		standard_ExecutorStart(desc, eflags);
-	if (reads_assets)
-		note_execution(desc);
+	Execution	starting;
+
+	if (!reads_assets)
+	{
+		start_executor(desc, eflags);
+		return;
+	}
+	make_fit(desc, eflags);
+
+	/* starting can run functions, and these the same cached plan */
+	starting.plan = desc->plannedstmt;
+	dlist_push_head(&executions, &starting.node);
+	PG_TRY();
+	{
+		start_executor(desc, eflags);
+	}
+	PG_FINALLY();
+	{
+		dlist_delete(&starting.node);
+	}
+	PG_END_TRY();
+	note_execution(desc);
 }
 
 static void

@@ -16,9 +16,12 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
+#include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 #include "store/fill.h"
 
@@ -37,6 +40,7 @@ typedef struct FillReceiver
 	CommandId	cid;
 	int			nvarlena;		/* columns of variable length ... */
 	int		   *varlena;		/* ... and which */
+	bool	   *composite;		/* by column: of a row type */
 	MemoryContext batch_context;	/* the batch's tuples */
 	int			nbatch;
 	TupleTableSlot *batch[BATCH];
@@ -46,10 +50,15 @@ static void
 find_varlenas(FillReceiver *f)
 {
 	f->varlena = palloc(sizeof(int) * Max(f->desc->natts, 1));
+	f->composite = palloc0(sizeof(bool) * Max(f->desc->natts, 1));
 	f->nvarlena = 0;
 	for (int i = 0; i < f->desc->natts; i++)
-		if (TupleDescAttr(f->desc, i)->attlen == -1)
-			f->varlena[f->nvarlena++] = i;
+	{
+		if (TupleDescAttr(f->desc, i)->attlen != -1)
+			continue;
+		f->varlena[f->nvarlena++] = i;
+		f->composite[i] = type_is_rowtype(TupleDescAttr(f->desc, i)->atttypid);
+	}
 }
 
 static void
@@ -86,9 +95,39 @@ is_irregular(const FillReceiver *f, int column, Datum value)
 {
 	struct varlena *v = (struct varlena *) DatumGetPointer(value);
 
-	return VARATT_IS_EXTERNAL(v) || VARATT_IS_COMPRESSED(v) ||
+	return VARATT_IS_EXTERNAL(v) || VARATT_IS_COMPRESSED(v) || f->composite[column] ||
 		(VARATT_IS_SHORT(v) &&
 		 TupleDescAttr(f->desc, column)->attstorage == TYPSTORAGE_PLAIN);
+}
+
+/* The value uncompressed and inline; so are the fields of a row. */
+static Datum
+plain_value(Datum value, bool composite)
+{
+	struct varlena *v = detoast_attr((struct varlena *) DatumGetPointer(value));
+	HeapTupleHeader row = (HeapTupleHeader) v;
+	HeapTupleData tuple;
+	TupleDesc	desc;
+	Datum	   *values;
+	bool	   *nulls;
+
+	if (!composite)
+		return PointerGetDatum(v);
+	check_stack_depth();
+	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row),
+								  HeapTupleHeaderGetTypMod(row));
+	values = palloc(sizeof(Datum) * desc->natts);
+	nulls = palloc(sizeof(bool) * desc->natts);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+	tuple.t_data = row;
+	heap_deform_tuple(&tuple, desc, values, nulls);
+	for (int i = 0; i < desc->natts; i++)
+		if (!nulls[i] && TupleDescAttr(desc, i)->attlen == -1)
+			values[i] = plain_value(values[i],
+									type_is_rowtype(TupleDescAttr(desc, i)->atttypid));
+	value = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+	ReleaseTupleDesc(desc);
+	return value;
 }
 
 /* The tuple with all values plain and inline, or NULL if it is that already. */
@@ -108,8 +147,7 @@ regular_tuple(const FillReceiver *f, const Datum *values, const bool *nulls)
 			plain = palloc(sizeof(Datum) * f->desc->natts);
 			memcpy(plain, values, sizeof(Datum) * f->desc->natts);
 		}
-		plain[column] =
-			PointerGetDatum(detoast_attr((struct varlena *) DatumGetPointer(values[column])));
+		plain[column] = plain_value(values[column], f->composite[column]);
 	}
 	return plain == NULL ? NULL :
 		heap_form_tuple(f->desc, plain, unconstify(bool *, nulls));

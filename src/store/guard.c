@@ -97,7 +97,10 @@ object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id,
 		refuse(object);
 }
 
-/* VACUUM FULL without a list: list every table but our slots. */
+/*
+ * VACUUM FULL without a list: list every table but our slots.  Partitions come
+ * with their parents.
+ */
 static List *
 tables_to_rewrite(void)
 {
@@ -110,7 +113,8 @@ tables_to_rewrite(void)
 	{
 		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 
-		if ((form->relkind == RELKIND_RELATION || form->relkind == RELKIND_MATVIEW) &&
+		if ((form->relkind == RELKIND_RELATION || form->relkind == RELKIND_MATVIEW ||
+			 form->relkind == RELKIND_PARTITIONED_TABLE) && !form->relispartition &&
 			form->relnamespace != vp_extension()->store_schema &&
 			(form->relpersistence != RELPERSISTENCE_TEMP ||
 			 isTempNamespace(form->relnamespace)))

@@ -58,6 +58,7 @@ reader_walker(Node *node, void *context)
 		case T_SQLValueFunction:
 		case T_NextValueExpr:
 		case T_XmlExpr:
+		case T_TableFunc:
 			return true;
 		case T_SortGroupClause:
 			return is_users(((SortGroupClause *) node)->eqop) ||

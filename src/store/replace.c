@@ -361,6 +361,9 @@ become_miss(Query *query, RangeTblEntry *rte, FuncExpr *call,
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = definition;
 	rte->functions = NIL;
+
+	/* stored, it shows no more than its own rows to a leaky function */
+	rte->security_barrier = true;
 	replace_in_query(definition, InvalidOid, false, r);
 }
 

@@ -23,7 +23,7 @@ INSERT INTO rf_src.t VALUES (5, 'five');
 
 -- It ends in an error by default, which undoes all
 SELECT vibepiper.run('rf', parallel => false);
-\errverbose
+\echo :LAST_ERROR_SQLSTATE
 SELECT count(*) FROM vibepiper.runs WHERE pipeline = 'rf';
 SELECT count(*) FROM vibepiper.versions WHERE asset LIKE 'rf.%';
 
