@@ -4,12 +4,12 @@
 # Generic plans, 10^6 executions for each query and form in one process, taking
 # turns (see plan_read.sh for the forms).  Wanted: asset - table <= 2 us.
 # Then the same plans after a publication, when the asset's rows are in another
-# slot than the plan was made for: each execution retargets a copy of the plan.
-# That, and pgbench -M prepared as a cross-check, are only reported.
+# slot than the plan was made for.  That, and pgbench -M prepared as a
+# cross-check, are only reported.
 #
 # ROUNDS=100 CALLS=10000 SECONDS_EACH=2: fewer give a quick look.
 set -euo pipefail
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/common.bash"
 : "${ROUNDS:=100}" "${CALLS:=10000}" "${SECONDS_EACH:=2}" "${PGBENCH_ROUNDS:=5}"
 
 bench_start

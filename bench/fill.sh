@@ -14,7 +14,7 @@
 #
 # ROWS=5000000 PAIRS=15 REFILL_PAIRS=5: fewer give a quick look.
 set -euo pipefail
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/common.bash"
 : "${ROWS:=5000000}" "${PAIRS:=15}" "${REFILL_PAIRS:=5}"
 
 bench_start "max_parallel_workers = 2"

@@ -10,7 +10,7 @@
 #
 # N=60 LAYOUTS=5: fewer give a quick look.
 set -euo pipefail
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/common.bash"
 . "$root/test/tools/private-server.sh"
 : "${N:=60}" "${LAYOUTS:=5}"
 have valgrind || die "this benchmark needs valgrind"
@@ -37,7 +37,7 @@ statements=(
 	"view, CTE and sub-query|WITH x AS MATERIALIZED (SELECT * FROM tab.v WHERE id < 3) SELECT (SELECT max(name) FROM tab.c) FROM x WHERE id IN (SELECT id FROM tab.b)"
 	"function in FROM|SELECT * FROM generate_series(1, 3) i"
 	"insert|INSERT INTO tab.sink VALUES (1, 'one')"
-	"update by key|UPDATE tab.a SET c = c WHERE id = 78"
+	"update that finds nothing|UPDATE tab.a SET c = c WHERE id = -1"
 )
 
 # count LIBRARIES STATEMENT TIMES LAYOUT: instructions of a whole process

@@ -8,7 +8,7 @@
 #
 # SIZES="100 1000 10000" ROUNDS=15
 set -euo pipefail
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/common.bash"
 : "${SIZES:=100 1000 10000}" "${ROUNDS:=15}" "${BATCH:=1000}"
 
 bench_start "max_locks_per_transaction = 4000"

@@ -9,7 +9,7 @@
 #
 # ROUNDS=100 CALLS=1000: fewer give a quick look.
 set -euo pipefail
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/common.bash"
 : "${ROUNDS:=100}" "${CALLS:=1000}"
 
 bench_start

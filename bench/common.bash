@@ -41,7 +41,7 @@ machine() {
 # sql [psql argument...]: quiet, unaligned, stops at an error.
 sql() { psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 
-# Build the C helper for this server; sets $planbench to what AS '...' takes.
+# Build the C part for this server; sets $planbench to what AS '...' takes.
 bench_planbench() {
 	mkdir "$folder/planbench"
 	cp "$bench"/planbench/* "$folder/planbench/"
