@@ -48,6 +48,10 @@
 /* SQL functions inside SQL functions are looked into down to here. */
 #define MOST_FUNCTION_DEPTH 8
 
+/* For query_tree_walker: what isn't looked at by other ways. */
+#define ONLY_EXPRESSIONS \
+	(QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES | QTW_IGNORE_JOINALIASES)
+
 static void replace_in_query(Query *query, Oid view, bool locked, VpReplacement *r);
 
 /* The only function call of the entry, or NULL. */
@@ -79,6 +83,19 @@ is_sql_function(Oid funcid)
 	return sql;
 }
 
+static bool may_read_walker(Node *node, void *context);
+
+static bool
+may_read_list(List *list)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+		if (may_read_walker(lfirst(lc), NULL))
+		return true;
+	return false;
+}
+
 static bool
 may_read_walker(Node *node, void *context)
 {
@@ -94,6 +111,18 @@ may_read_walker(Node *node, void *context)
 			return false;
 		case T_Query:
 			return vp_may_read_assets((Query *) node);
+
+			/* the rest is expression_tree_walker's, quicker */
+		case T_TargetEntry:
+			return may_read_walker((Node *) ((TargetEntry *) node)->expr, context);
+		case T_List:
+			return may_read_list((List *) node);
+		case T_OpExpr:
+			return may_read_list(((OpExpr *) node)->args);
+		case T_FuncExpr:
+			return may_read_list(((FuncExpr *) node)->args);
+		case T_BoolExpr:
+			return may_read_list(((BoolExpr *) node)->args);
 		default:
 			return expression_tree_walker(node, may_read_walker, context);
 	}
@@ -127,8 +156,7 @@ vp_may_read_assets(Query *query)
 			return true;
 	}
 	return query->hasSubLinks &&
-		query_tree_walker(query, may_read_walker, NULL,
-						  QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES);
+		query_tree_walker(query, may_read_walker, NULL, ONLY_EXPRESSIONS);
 }
 
 Query *
@@ -492,8 +520,7 @@ replace_in_query(Query *query, Oid view, bool locked, VpReplacement *r)
 		replace_in_query(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery),
 						 InvalidOid, false, r);
 	if (query->hasSubLinks)
-		(void) query_tree_walker(query, replace_walker, r,
-								 QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES);
+		(void) query_tree_walker(query, replace_walker, r, ONLY_EXPRESSIONS);
 }
 
 void
