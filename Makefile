@@ -20,7 +20,7 @@ EXTRA_CLEAN = .build-flavor tmp_check output_iso
 REGRESS = pipeline define define_errors define_batch drop \
 	plan run run_failure publish_modes unchanged versions rollback \
 	explain_asset views comments rights real_data \
-	resolve_places resolve_cache resolve_miss resolve_rights resolve_parts resolve_hard
+	resolve_places resolve_cache resolve_miss resolve_rights resolve_parts resolve_hard examples
 ISOLATION = read_snapshot read_runs read_locks
 
 # How pg_regress makes its databases, for "check" and "installcheck" alike.
@@ -31,7 +31,7 @@ override PG_CONFIG := $(if $(findstring /,$(PG_CONFIG)),$(abspath $(PG_CONFIG)),
 
 # These targets bring what they need, PostgreSQL included, so they must not
 # depend on PGXS being there already.
-SCRIPTED = check demo coverage bench indent check-indent check-layers
+SCRIPTED = check demo coverage bench indent check-indent check-layers check-examples
 
 ifneq ($(filter $(SCRIPTED),$(MAKECMDGOALS)),)
 
@@ -61,6 +61,9 @@ check-indent:
 
 check-layers:
 	@test/tools/check-layers.sh
+
+check-examples:
+	@test/tools/check-examples.sh
 
 # Ordinary goals named in the same command, as in "make clean check".
 $(filter-out $(SCRIPTED),$(MAKECMDGOALS)):

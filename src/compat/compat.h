@@ -187,6 +187,29 @@ vp_check_rights(Query *query)
 #endif
 }
 
+/*
+ * Point an entry of a plan to another relation.  The rights since 16 name the
+ * relation too; copy: the plan shares its list of them with another plan.
+ */
+static inline void
+vp_plan_set_relation(PlannedStmt *plan, RangeTblEntry *rte, Oid relid, bool copy)
+{
+#if PG_VERSION_NUM >= 160000
+	if (rte->perminfoindex > 0)
+	{
+		ListCell   *cell;
+
+		if (copy)
+			plan->permInfos = list_copy(plan->permInfos);
+		cell = list_nth_cell(plan->permInfos, rte->perminfoindex - 1);
+		if (copy)
+			lfirst(cell) = copyObject(lfirst(cell));
+		lfirst_node(RTEPermissionInfo, cell)->relid = relid;
+	}
+#endif
+	rte->relid = relid;
+}
+
 /* Does one level of a query read something with its reader's rights? */
 static inline bool
 vp_reads_as_reader(Query *query)

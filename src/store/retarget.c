@@ -12,6 +12,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 
+#include "compat/compat.h"
 #include "store/marker.h"
 #include "store/retarget.h"
 
@@ -132,7 +133,8 @@ retarget_trees(PlannedStmt *plan, Retarget *r)
  * that lives long doesn't grow.
  */
 static void
-point_entry(RangeTblEntry *rte, const VpTarget *target)
+point_entry(PlannedStmt *plan, RangeTblEntry *rte, const VpTarget *target,
+			bool copy)
 {
 	VpMarker	marker;
 	char	   *now;
@@ -144,7 +146,7 @@ point_entry(RangeTblEntry *rte, const VpTarget *target)
 						vp_marker_list(target->new_indexes));
 	if (strlen(now) != strlen(rte->enrname))
 		elog(ERROR, "marker \"%s\" can't become \"%s\"", rte->enrname, now);
-	rte->relid = target->slot;
+	vp_plan_set_relation(plan, rte, target->slot, copy);
 	strcpy(rte->enrname, now);
 }
 
@@ -158,7 +160,8 @@ vp_retarget(PlannedStmt *plan, List *targets)
 	{
 		const VpTarget *target = lfirst(lc);
 
-		point_entry(list_nth_node(RangeTblEntry, plan->rtable, target->rti - 1), target);
+		point_entry(plan, list_nth_node(RangeTblEntry, plan->rtable, target->rti - 1),
+					target, false);
 	}
 	retarget_trees(plan, &r);
 }
@@ -180,7 +183,7 @@ vp_retargeted_copy(const PlannedStmt *plan, List *targets)
 
 		memcpy(rte, lfirst(cell), sizeof(RangeTblEntry));
 		rte->enrname = pstrdup(rte->enrname);
-		point_entry(rte, target);
+		point_entry(copy, rte, target, true);
 		lfirst(cell) = rte;
 	}
 

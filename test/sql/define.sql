@@ -22,7 +22,7 @@ SELECT vibepiper.define_pipeline('df');
 SELECT vibepiper.define_asset('df.daily', 'SELECT day, sum(amount) AS amount, count(*) AS n FROM df_src.orders GROUP BY day');
 SELECT relkind, relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AS mine
 FROM pg_class WHERE oid IN ('df.daily'::regclass, 'vibepiper_def."df.daily"'::regclass);
-SELECT pg_get_viewdef('df.daily'::regclass);
+SELECT substring(pg_get_viewdef('df.daily'::regclass) FROM 'vibepiper[.]read_asset.*') AS stub;
 \x on
 SELECT asset, pipeline, state, reason, built_at, rows, run_id, last_error, cache, cache_ttl, lazy, parallel, storage, on_miss,
        indexes, settings, hints, depends_on, tags, retries, retry_delay, timeout, pinned_run, description, query, changed_at = defined_at AS never_changed

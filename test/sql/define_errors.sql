@@ -123,7 +123,7 @@ SELECT vibepiper.define_asset('de.e', 'SELECT 1 AS x', cache_ttl => '-1 day');
 SELECT vibepiper.define_asset('de.e', 'SELECT 1 AS x', storage => 'temp');
 SELECT vibepiper.define_asset('de.e', 'SELECT 1 AS x', on_miss => 'none');
 SELECT vibepiper.define_asset('de.e', 'SELECT 1 AS x', settings => '{work_mem}');
-SELECT vibepiper.define_asset('de.e', 'SELECT 1 AS x', settings => '{work_mem=-5}');
+SELECT vibepiper.define_asset('de.e', 'SELECT 1 AS x', settings => '{work_mem=much}');
 SELECT vibepiper.define_asset('de.e', 'SELECT 1 AS x', indexes => '{nonsense}');
 SELECT pg_temp.sqlstate($$SELECT vibepiper.define_asset('de.e', 'SELECT 1 AS x', indexes => '{(no_such_column)}')$$);
 SELECT vibepiper.define_asset('de.e', 'SELECT 1 AS x', indexes => '{(x; DROP TABLE de_src.t)}');

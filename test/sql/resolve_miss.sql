@@ -21,7 +21,7 @@ SELECT vibepiper.define_pipeline('miss');
 SELECT vibepiper.define_asset('miss.plain', 'SELECT id, grp, s FROM miss_src.src WHERE id <= 50', indexes => '{(id)}');
 SELECT vibepiper.define_asset('miss.sums', 'SELECT grp, count(*) AS n, sum(id) AS ids FROM miss.plain GROUP BY grp');
 SELECT plan_of('SELECT s FROM miss.plain WHERE id = 7');
-SELECT plan_of('SELECT * FROM miss.sums WHERE grp = 2');
+SELECT plan_of('SELECT * FROM miss.sums WHERE grp < 3');
 SELECT s FROM miss.plain WHERE id = 7;
 SELECT * FROM miss.sums ORDER BY grp;
 -- others are computed as the owner, once per statement

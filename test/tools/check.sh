@@ -34,6 +34,7 @@ server_start
 if [ -z "${TESTS:-}" ]; then
 	check "lists in the Makefile" lists_match_files
 	check "layers" "$root/test/tools/check-layers.sh"
+	check "examples" "$root/test/tools/check-examples.sh"
 	if have pg_bsd_indent; then check "indentation" "$root/test/tools/indent.sh" --check
 	else echo "skipped   indentation: pg_bsd_indent is not installed"; fi
 fi
