@@ -123,9 +123,56 @@ may_read_walker(Node *node, void *context)
 			return may_read_list(((FuncExpr *) node)->args);
 		case T_BoolExpr:
 			return may_read_list(((BoolExpr *) node)->args);
+		case T_FromExpr:
+			return may_read_list(((FromExpr *) node)->fromlist) ||
+				may_read_walker(((FromExpr *) node)->quals, context);
+		case T_JoinExpr:
+			return may_read_walker(((JoinExpr *) node)->larg, context) ||
+				may_read_walker(((JoinExpr *) node)->rarg, context) ||
+				may_read_walker(((JoinExpr *) node)->quals, context);
+		case T_SubLink:
+			return may_read_walker(((SubLink *) node)->testexpr, context) ||
+				may_read_walker(((SubLink *) node)->subselect, context);
 		default:
 			return expression_tree_walker(node, may_read_walker, context);
 	}
+}
+
+/* Expressions of an entry of the range table. */
+static bool
+entry_may_read(const RangeTblEntry *rte)
+{
+	switch (rte->rtekind)
+	{
+		case RTE_RELATION:
+			return may_read_walker((Node *) rte->tablesample, NULL);
+		case RTE_FUNCTION:
+			return may_read_list(rte->functions);
+		case RTE_TABLEFUNC:
+			return may_read_walker((Node *) rte->tablefunc, NULL);
+		case RTE_VALUES:
+			return may_read_list(rte->values_lists);
+		default:
+			return false;
+	}
+}
+
+/* query_tree_walker's work, quicker for the usual statements. */
+static bool
+expressions_may_read(Query *query)
+{
+	ListCell   *lc;
+
+	if (query->commandType != CMD_SELECT || query->windowClause != NIL)
+		return query_tree_walker(query, may_read_walker, NULL, ONLY_EXPRESSIONS);
+	foreach(lc, query->rtable)
+		if (entry_may_read(lfirst_node(RangeTblEntry, lc)))
+		return true;
+	return may_read_list(query->targetList) ||
+		may_read_walker((Node *) query->jointree, NULL) ||
+		may_read_walker(query->havingQual, NULL) ||
+		may_read_walker(query->limitOffset, NULL) ||
+		may_read_walker(query->limitCount, NULL);
 }
 
 bool
@@ -155,8 +202,7 @@ vp_may_read_assets(Query *query)
 		if (vp_may_read_assets(castNode(Query, cte->ctequery)))
 			return true;
 	}
-	return query->hasSubLinks &&
-		query_tree_walker(query, may_read_walker, NULL, ONLY_EXPRESSIONS);
+	return query->hasSubLinks && expressions_may_read(query);
 }
 
 Query *
