@@ -33,6 +33,5 @@ extern const VpExtension *vp_extension(void);
 extern const VpExtension *vp_extension_required(void);
 
 extern bool vp_preloaded(void);
-extern void vp_extension_init(void);
 
 #endif							/* VP_EXTENSION_H */

@@ -131,15 +131,6 @@ vp_col_bool(uint64 row, int col)
 	return !isnull && DatumGetBool(d);
 }
 
-double
-vp_col_float8(uint64 row, int col)
-{
-	bool		isnull;
-	Datum		d = column(row, col, &isnull);
-
-	return isnull ? 0 : DatumGetFloat8(d);
-}
-
 VpHash
 vp_col_hash(uint64 row, int col)
 {

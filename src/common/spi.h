@@ -55,7 +55,6 @@ extern int64 vp_col_int64(uint64 row, int column);
 extern int32 vp_col_int32(uint64 row, int column, int32 if_null);
 extern Oid	vp_col_oid(uint64 row, int column);
 extern bool vp_col_bool(uint64 row, int column);
-extern double vp_col_float8(uint64 row, int column);
 extern VpHash vp_col_hash(uint64 row, int column);
 extern TimestampTz vp_col_timestamp(uint64 row, int column, TimestampTz if_null);
 extern char *vp_col_text(VpSpi *spi, uint64 row, int column);	/* NULL if null */

@@ -222,16 +222,6 @@ entry_for(Oid def)
 	return entry;
 }
 
-bool
-vp_asset_info(Oid def, VpAssetInfo *info)
-{
-	Entry	   *entry = entry_for(def);
-
-	if (entry != NULL)
-		*info = entry->info;
-	return entry != NULL;
-}
-
 static bool
 same_columns(TupleDesc a, TupleDesc b)
 {

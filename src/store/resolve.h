@@ -2,9 +2,10 @@
  * resolve.h
  *	  What an asset's name means for a snapshot.
  *
- * Rules (DESIGN: "what a name means"): inside a run, the version that the run
- * staged; else the published version as the snapshot sees the mapping, if its
- * columns are the stub's and its rows are there; else a miss.
+ * Inside a run, the version that the run staged; else the published version as
+ * the snapshot sees the mapping, if its rows are there; else, and for a lazy
+ * asset, a miss.  A version whose columns aren't the stub's (it was redefined
+ * and not run yet) is a hit here; whoever reads it compares them.
  */
 #ifndef VP_RESOLVE_H
 #define VP_RESOLVE_H
@@ -44,9 +45,6 @@ typedef struct VpResolution
  * the transaction).  False if no asset has this definition.
  */
 extern bool vp_resolve(Oid def, Snapshot snapshot, VpResolution *result);
-
-/* What doesn't depend on snapshots; false if no asset has this definition. */
-extern bool vp_asset_info(Oid def, VpAssetInfo *info);
 
 /* Are the definition's columns those of the relation? */
 extern bool vp_columns_match(Oid def, Oid relation);
