@@ -253,7 +253,9 @@ static inline Oid
 vp_query_expanded_view(const Query *query)
 {
 #if PG_VERSION_NUM < 160000
-	if (list_length(query->rtable) >= PRS2_NEW_VARNO)
+	/* the target of an UPDATE or DELETE stands first, too */
+	if (query->commandType == CMD_SELECT &&
+		list_length(query->rtable) >= PRS2_NEW_VARNO)
 	{
 		RangeTblEntry *rte = linitial_node(RangeTblEntry, query->rtable);
 

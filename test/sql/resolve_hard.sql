@@ -49,6 +49,15 @@ SELECT max(v) FROM hard.u;
 SELECT count(*) FROM vibepiper.read_asset(:def) AS t(id int, v int);
 RESET ROLE;
 
+-- Nor is the right to delete through it, with a trigger that stands in for that
+CREATE FUNCTION hard_src.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+CREATE TRIGGER nothing INSTEAD OF DELETE ON hard.u FOR EACH ROW EXECUTE FUNCTION hard_src.nothing();
+GRANT DELETE ON hard.u TO regress_hard_reader;
+SET ROLE regress_hard_reader;
+DELETE FROM hard.u USING vibepiper.read_asset(:def) AS t(id int, v int) WHERE t.id = 1 RETURNING t.v;
+RESET ROLE;
+DROP TRIGGER nothing ON hard.u;
+
 -- Behind a view with security_invoker the owner's rights count, before and after a run
 CREATE VIEW hard_src.invoker WITH (security_invoker = true) AS SELECT id FROM hard_src.t;
 SELECT vibepiper.define_asset('hard.inv', 'SELECT id FROM hard_src.invoker');
