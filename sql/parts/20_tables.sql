@@ -12,8 +12,8 @@ INSERT INTO vibepiper.installation (hash_seed)
 
 CREATE TABLE vibepiper.pipeline (
 	pipeline_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	view oid NOT NULL UNIQUE,			-- in vibepiper_def, says owner and schemas
 	name text NOT NULL UNIQUE,
-	owner oid NOT NULL,
 	max_workers int,
 	publish text NOT NULL,
 	storage text NOT NULL,
@@ -24,23 +24,17 @@ CREATE TABLE vibepiper.pipeline (
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 
-CREATE TABLE vibepiper.pipeline_schema (
-	nsp oid PRIMARY KEY,				-- a schema belongs to one pipeline
-	pipeline_id int NOT NULL,
-	position int NOT NULL,				-- 1 is the default for unqualified names
-	UNIQUE (pipeline_id, position)
-);
-
 CREATE TABLE vibepiper.asset (
 	asset_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	def oid NOT NULL UNIQUE,			-- definition view
 	stub oid NOT NULL UNIQUE,			-- the view that users read
 	pipeline_id int NOT NULL,
-	-- store/resolve.c reads the columns up to here and the next two by number
+	-- store/resolve.c reads the columns up to here and the next three by number
 	lazy bool NOT NULL,
 	error_on_miss bool NOT NULL,		-- on_miss, or else the pipeline's, is 'error'
-	query text NOT NULL,				-- as written
+	detached bool NOT NULL,				-- from a source: the definition has no query
 	code_hash uuid NOT NULL,
+	canonical uuid NOT NULL,			-- of the definition's text when it was made of the query as written
 	signature uuid NOT NULL,			-- columns and indexes that a version must have
 	cache bool NOT NULL,
 	cache_ttl interval,
@@ -51,17 +45,28 @@ CREATE TABLE vibepiper.asset (
 	settings text[],
 	environment text[] NOT NULL,		-- recorded settings, 'name=value'
 	hints text,
-	depends_on text[] NOT NULL,
+	depends_on int[] NOT NULL,			-- asset_id of each
 	tags text[] NOT NULL,
 	retries int NOT NULL,
 	retry_delay interval NOT NULL,
 	timeout interval,
 	description text,
+	detached_query text,				-- while detached: what comes back
+	detached_sources text[],			-- ... and from what, by name
 	pinned_run bigint,					-- set by rollback()
 	defined_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	changed_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 CREATE INDEX asset_pipeline_id_idx ON vibepiper.asset (pipeline_id);
+
+-- Queries as they were written.  The one table that pg_dump dumps: all else
+-- of an asset comes back with its views and their comments.
+CREATE TABLE vibepiper.query_text (
+	definition text NOT NULL,			-- name of the view in vibepiper_def
+	query text NOT NULL
+);
+CREATE INDEX query_text_definition_idx ON vibepiper.query_text (definition);
+SELECT pg_catalog.pg_extension_config_dump('vibepiper.query_text', '');
 
 CREATE TABLE vibepiper.dependency (
 	asset_id int NOT NULL,

@@ -6,16 +6,20 @@ CREATE FUNCTION vibepiper.may_see(owner oid) RETURNS bool
 COMMENT ON FUNCTION vibepiper.may_see(oid) IS
 'May the current user see queries and errors of this owner''s assets?';
 
+CREATE FUNCTION vibepiper.schemas_of(pipeline_view oid) RETURNS name[]
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'vp_schemas_of_sql';
+COMMENT ON FUNCTION vibepiper.schemas_of(oid) IS
+'Schemas of the pipeline that this view of vibepiper_def stands for, the default first.';
+
 CREATE VIEW vibepiper.pipelines AS
 	SELECT p.name AS pipeline,
-		p.owner::regrole AS owner,
-		(SELECT array_agg(n.nspname ORDER BY s.position)
-		 FROM vibepiper.pipeline_schema s JOIN pg_namespace n ON n.oid = s.nsp
-		 WHERE s.pipeline_id = p.pipeline_id) AS schemas,
+		c.relowner::regrole AS owner,
+		vibepiper.schemas_of(p.view) AS schemas,
 		(SELECT count(*) FROM vibepiper.asset a WHERE a.pipeline_id = p.pipeline_id) AS assets,
 		p.max_workers, p.publish, p.storage, p.on_miss, p.settings, p.keep_versions,
 		p.description, p.created_at
-	FROM vibepiper.pipeline p;
+	FROM vibepiper.pipeline p JOIN pg_class c ON c.oid = p.view;
 COMMENT ON VIEW vibepiper.pipelines IS 'One row per pipeline.';
 COMMENT ON COLUMN vibepiper.pipelines.pipeline IS 'its name';
 COMMENT ON COLUMN vibepiper.pipelines.owner IS 'role that owns it and its assets';
@@ -43,10 +47,17 @@ CREATE VIEW vibepiper.assets AS
 		coalesce(a.on_miss, p.on_miss) AS on_miss,
 		CASE WHEN vibepiper.may_see(d.relowner) THEN a.indexes END AS indexes,
 		CASE WHEN vibepiper.may_see(d.relowner) THEN a.settings END AS settings,
-		a.hints, a.depends_on, a.tags, a.retries, a.retry_delay, a.timeout,
+		a.hints,
+		ARRAY(SELECT format('%I.%I', dn.nspname, dc.relname)
+			FROM unnest(a.depends_on) WITH ORDINALITY AS i(id, no)
+			JOIN vibepiper.asset u ON u.asset_id = i.id JOIN pg_class dc ON dc.oid = u.stub
+			JOIN pg_namespace dn ON dn.oid = dc.relnamespace ORDER BY i.no) AS depends_on,
+		a.tags, a.retries, a.retry_delay, a.timeout,
 		a.pinned_run,
+		a.detached_sources,
 		a.description,
-		CASE WHEN vibepiper.may_see(d.relowner) THEN a.query END AS query,
+		CASE WHEN vibepiper.may_see(d.relowner) THEN coalesce((SELECT q.query
+			FROM vibepiper.query_text q WHERE q.definition = d.relname LIMIT 1), pg_get_viewdef(a.def)) END AS query,
 		a.defined_at, a.changed_at
 	FROM vibepiper.asset a
 		JOIN vibepiper.pipeline p USING (pipeline_id)
@@ -86,6 +97,7 @@ COMMENT ON COLUMN vibepiper.assets.retries IS 'as given';
 COMMENT ON COLUMN vibepiper.assets.retry_delay IS 'as given';
 COMMENT ON COLUMN vibepiper.assets.timeout IS 'as given';
 COMMENT ON COLUMN vibepiper.assets.pinned_run IS 'run to which rollback() pinned it';
+COMMENT ON COLUMN vibepiper.assets.detached_sources IS 'what detach_source() detached it from; null: nothing';
 COMMENT ON COLUMN vibepiper.assets.description IS 'as given';
 COMMENT ON COLUMN vibepiper.assets.query IS 'as written; for the owner and pg_read_all_stats';
 COMMENT ON COLUMN vibepiper.assets.defined_at IS 'when it was first defined';
@@ -185,8 +197,9 @@ CREATE VIEW vibepiper.tasks AS
 		CASE WHEN may THEN t.error_context END AS error_context
 	FROM vibepiper.task t
 		JOIN vibepiper.run r USING (run_id)
-		LEFT JOIN vibepiper.pipeline p USING (pipeline_id),
-		LATERAL (SELECT vibepiper.may_see(coalesce(p.owner, r.role)) AS may) m;
+		LEFT JOIN vibepiper.pipeline p USING (pipeline_id)
+		LEFT JOIN pg_class c ON c.oid = p.view,
+		LATERAL (SELECT vibepiper.may_see(coalesce(c.relowner, r.role)) AS may) m;
 COMMENT ON VIEW vibepiper.tasks IS 'One row per asset of a run that was not cached or deferred.';
 COMMENT ON COLUMN vibepiper.tasks.run_id IS 'its run';
 COMMENT ON COLUMN vibepiper.tasks.asset IS 'its asset''s name then';

@@ -6,5 +6,6 @@ GRANT EXECUTE ON FUNCTION vibepiper.read_asset(regclass) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.is_fresh(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.may_see(oid) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.asset_states() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION vibepiper.schemas_of(oid) TO PUBLIC;
 GRANT SELECT ON vibepiper.pipelines, vibepiper.assets, vibepiper.dependencies, vibepiper.sources,
 	vibepiper.versions, vibepiper.runs, vibepiper.tasks TO PUBLIC;

@@ -12,16 +12,24 @@
 #include "utils/inval.h"
 
 #include "catalog/asset.h"
+#include "catalog/version.h"
 #include "common/names.h"
 #include "common/spi.h"
 #include "common/nearest.h"
 
 #define ASSET_COLUMNS \
 	"SELECT a.asset_id, a.def, a.stub, a.pipeline_id, c.relowner, n.nspname::text," \
-	" s.relname::text, a.query, a.code_hash, a.signature, a.cache, a.cache_ttl," \
+	" s.relname::text, coalesce((SELECT q.query FROM vibepiper.query_text q" \
+	"  WHERE q.definition = c.relname LIMIT 1), pg_get_viewdef(a.def)), a.code_hash, a.signature, a.cache, a.cache_ttl," \
 	" a.lazy, a.parallel, a.storage, a.on_miss, a.indexes, a.settings, a.hints," \
-	" a.depends_on, a.tags, a.retries, a.retry_delay, a.timeout, a.description," \
-	" a.environment, a.pinned_run, a.error_on_miss" \
+	" CASE WHEN a.depends_on <> '{}' THEN ARRAY(SELECT" \
+	"  quote_ident(dn.nspname) || '.' || quote_ident(dc.relname)" \
+	"  FROM unnest(a.depends_on) WITH ORDINALITY AS i(id, no)" \
+	"  JOIN vibepiper.asset d ON d.asset_id = i.id JOIN pg_class dc ON dc.oid = d.stub" \
+	"  JOIN pg_namespace dn ON dn.oid = dc.relnamespace ORDER BY i.no) END," \
+	" a.tags, a.retries, a.retry_delay, a.timeout, a.description," \
+	" a.environment, a.pinned_run, a.error_on_miss, a.depends_on, a.canonical," \
+	" a.detached, a.detached_query, a.detached_sources" \
 	" FROM vibepiper.asset a JOIN pg_class c ON c.oid = a.def" \
 	" JOIN pg_class s ON s.oid = a.stub JOIN pg_namespace n ON n.oid = s.relnamespace "
 
@@ -50,6 +58,7 @@ read_asset(VpSpi *spi, uint64 row)
 {
 	VpAsset    *a = MemoryContextAllocZero(spi->caller, sizeof(VpAsset));
 	MemoryContext old;
+	bool		isnull;
 
 	a->id = vp_col_int32(row, 1, 0);
 	a->def = vp_col_oid(row, 2);
@@ -65,7 +74,12 @@ read_asset(VpSpi *spi, uint64 row)
 	a->environment = vp_col_texts(spi, row, 26);
 	a->pinned_run = vp_col_int64(row, 27);
 	a->error_on_miss = vp_col_bool(row, 28);
+	a->canonical = vp_col_hash(row, 30);
+	a->detached = vp_col_bool(row, 31);
+	a->detached_query = vp_col_text(spi, row, 32);
+	a->detached_sources = vp_col_texts(spi, row, 33);
 	old = MemoryContextSwitchTo(spi->caller);
+	a->declared = vp_ids_from_datum(vp_col_datum(spi, row, 29, &isnull));
 	a->display = quote_qualified_identifier(a->schema, a->name);
 	MemoryContextSwitchTo(old);
 	return a;
@@ -245,19 +259,20 @@ put_interval(Datum *values, char *nulls, int i, Interval *interval)
 		nulls[i] = 'n';
 }
 
-#define ASSET_ARGS 24
+#define ASSET_ARGS 27
 #define ASSET_TYPES \
-	{INT4OID, OIDOID, OIDOID, INT4OID, TEXTOID, UUIDOID, UUIDOID, BOOLOID, \
+	{INT4OID, OIDOID, OIDOID, INT4OID, UUIDOID, UUIDOID, BOOLOID, \
 	INTERVALOID, BOOLOID, BOOLOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, \
-	TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INTERVALOID, \
-	TEXTOID, TEXTARRAYOID, BOOLOID}
+	TEXTOID, INT4ARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INTERVALOID, \
+	TEXTOID, TEXTARRAYOID, BOOLOID, UUIDOID, BOOLOID, TEXTOID, TEXTARRAYOID}
 #define ASSET_FIELDS \
-	"(def, stub, pipeline_id, query, code_hash, signature, cache, cache_ttl," \
+	"(def, stub, pipeline_id, code_hash, signature, cache, cache_ttl," \
 	" lazy, parallel, storage, on_miss, indexes, settings, hints, depends_on, tags," \
-	" retries, retry_delay, timeout, description, environment, error_on_miss)"
+	" retries, retry_delay, timeout, description, environment, error_on_miss," \
+	" canonical, detached, detached_query, detached_sources)"
 #define ASSET_PARAMS \
 	"($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17," \
-	" $18, $19, $20, $21, $22, $23, $24)"
+	" $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)"
 
 static void
 fill_values(const VpAsset *a, Datum *values, char *nulls)
@@ -269,28 +284,60 @@ fill_values(const VpAsset *a, Datum *values, char *nulls)
 	values[1] = ObjectIdGetDatum(a->def);
 	values[2] = ObjectIdGetDatum(a->stub);
 	values[3] = Int32GetDatum(a->pipeline_id);
-	values[4] = CStringGetTextDatum(a->query);
-	values[5] = vp_hash_datum(a->code_hash);
-	values[6] = vp_hash_datum(a->signature);
-	values[7] = BoolGetDatum(o->cache);
-	put_interval(values, nulls, 8, o->cache_ttl);
-	values[9] = BoolGetDatum(o->lazy);
-	values[10] = BoolGetDatum(o->parallel);
-	put_text(values, nulls, 11, o->storage);
-	put_text(values, nulls, 12, o->on_miss);
-	values[13] = vp_texts_datum(o->indexes);
-	values[14] = vp_texts_datum(o->settings);
+	values[4] = vp_hash_datum(a->code_hash);
+	values[5] = vp_hash_datum(a->signature);
+	values[6] = BoolGetDatum(o->cache);
+	put_interval(values, nulls, 7, o->cache_ttl);
+	values[8] = BoolGetDatum(o->lazy);
+	values[9] = BoolGetDatum(o->parallel);
+	put_text(values, nulls, 10, o->storage);
+	put_text(values, nulls, 11, o->on_miss);
+	values[12] = vp_texts_datum(o->indexes);
+	values[13] = vp_texts_datum(o->settings);
 	if (o->settings == NIL)
-		nulls[14] = 'n';
-	put_text(values, nulls, 15, o->hints);
-	values[16] = vp_texts_datum(o->depends_on);
-	values[17] = vp_texts_datum(o->tags);
-	values[18] = Int32GetDatum(o->retries);
-	put_interval(values, nulls, 19, o->retry_delay);
-	put_interval(values, nulls, 20, o->timeout);
-	put_text(values, nulls, 21, o->description);
-	values[22] = vp_texts_datum(a->environment);
-	values[23] = BoolGetDatum(a->error_on_miss);
+		nulls[13] = 'n';
+	put_text(values, nulls, 14, o->hints);
+	values[15] = vp_ids_datum(a->declared);
+	values[16] = vp_texts_datum(o->tags);
+	values[17] = Int32GetDatum(o->retries);
+	put_interval(values, nulls, 18, o->retry_delay);
+	put_interval(values, nulls, 19, o->timeout);
+	put_text(values, nulls, 20, o->description);
+	values[21] = vp_texts_datum(a->environment);
+	values[22] = BoolGetDatum(a->error_on_miss);
+	values[23] = vp_hash_datum(a->canonical);
+	values[24] = BoolGetDatum(a->detached);
+	put_text(values, nulls, 25, a->detached_query);
+	values[26] = vp_texts_datum(a->detached_sources);
+	if (a->detached_sources == NIL)
+		nulls[26] = 'n';
+}
+
+static void
+write_query(const VpAsset *a)
+{
+	static VpStatement clear = {
+		"DELETE FROM vibepiper.query_text q USING pg_class c"
+		" WHERE c.oid = $1 AND q.definition = c.relname", 1, {OIDOID}
+	};
+	static VpStatement insert = {
+		"INSERT INTO vibepiper.query_text (definition, query)"
+		" SELECT relname, $2 FROM pg_class WHERE oid = $1", 2, {OIDOID, TEXTOID}
+	};
+	Datum		values[2] = {ObjectIdGetDatum(a->def), CStringGetTextDatum(a->query)};
+
+	(void) vp_spi_run(&clear, values, NULL, false);
+	(void) vp_spi_run(&insert, values, NULL, false);
+}
+
+void
+vp_asset_write_query(const VpAsset *a)
+{
+	VpSpi		spi;
+
+	vp_spi_open(&spi);
+	write_query(a);
+	vp_spi_close(&spi);
 }
 
 void
@@ -316,7 +363,7 @@ vp_asset_update(const VpAsset *a)
 {
 	static VpStatement statement = {
 		"UPDATE vibepiper.asset SET " ASSET_FIELDS " = " ASSET_PARAMS
-		", changed_at = CASE WHEN code_hash = $6 THEN changed_at ELSE now() END"
+		", changed_at = CASE WHEN code_hash = $5 THEN changed_at ELSE now() END"
 		" WHERE asset_id = $1", ASSET_ARGS, ASSET_TYPES
 	};
 	Datum		values[ASSET_ARGS];
@@ -338,6 +385,11 @@ vp_asset_delete(int32 id)
 	static VpStatement statements[] = {
 		{"DELETE FROM vibepiper.dependency WHERE asset_id = $1", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.dependency WHERE upstream_id = $1", 1, {INT4OID}},
+		{"DELETE FROM vibepiper.query_text q USING vibepiper.asset a"
+			" JOIN pg_class c ON c.oid = a.def"
+		" WHERE a.asset_id = $1 AND q.definition = c.relname", 1, {INT4OID}},
+		{"UPDATE vibepiper.asset SET depends_on = array_remove(depends_on, $1)"
+		" WHERE $1 = ANY (depends_on)", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.mapping m USING vibepiper.asset a"
 		" WHERE a.asset_id = $1 AND m.def = a.def", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.version WHERE asset_id = $1", 1, {INT4OID}},
@@ -351,6 +403,21 @@ vp_asset_delete(int32 id)
 	vp_spi_open(&spi);
 	for (int i = 0; i < (int) lengthof(statements); i++)
 		(void) vp_spi_run(&statements[i], &key, NULL, false);
+	vp_spi_close(&spi);
+}
+
+void
+vp_asset_forget_texts(void)
+{
+	static VpStatement statement = {
+		"DELETE FROM vibepiper.query_text q WHERE NOT EXISTS (SELECT FROM pg_class c"
+		" WHERE c.relname = q.definition AND c.relnamespace = 'vibepiper_def'::regnamespace)",
+		0, {0}
+	};
+	VpSpi		spi;
+
+	vp_spi_open(&spi);
+	(void) vp_spi_run(&statement, NULL, NULL, false);
 	vp_spi_close(&spi);
 }
 

@@ -51,6 +51,12 @@ typedef struct VpAsset
 	VpAssetOptions options;
 	List	   *environment;	/* recorded settings */
 	bool		error_on_miss;	/* effective on_miss is 'error' */
+	List	   *declared;		/* of int: the assets of depends_on */
+	VpHash		canonical;		/* of the definition's text when it was made
+								 * of ->query; another text now: renames */
+	bool		detached;		/* from a source: the definition has no query */
+	char	   *detached_query; /* what comes back; NULL: not detached */
+	List	   *detached_sources;	/* of char *: from what, by name */
 	int64		pinned_run;		/* 0: not pinned */
 } VpAsset;
 
@@ -68,7 +74,13 @@ extern VpAsset *vp_asset_by_name(const char *name);
 /* Error (42501) unless the current user has the owner's rights. */
 extern void vp_asset_check_owner(const VpAsset *asset);
 
+/* Remove texts of definitions that are gone. */
+extern void vp_asset_forget_texts(void);
+
 extern void vp_asset_insert(VpAsset *asset);	/* sets ->id */
+
+/* Keep ->query as the text of the definition (under its present name). */
+extern void vp_asset_write_query(const VpAsset *asset);
 extern void vp_asset_update(const VpAsset *asset);
 extern void vp_asset_delete(int32 id);	/* and all rows that hang on it */
 extern void vp_asset_pin(int32 id, int64 run);	/* 0: release */

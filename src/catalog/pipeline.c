@@ -4,12 +4,16 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "catalog/pipeline.h"
 #include "common/extension.h"
@@ -17,29 +21,45 @@
 #include "common/nearest.h"
 
 #define PIPELINE_COLUMNS \
-	"SELECT pipeline_id, name, owner, max_workers, publish, storage, on_miss," \
-	" settings, keep_versions, description," \
-	" (SELECT array_agg(s.nsp::text ORDER BY s.position)" \
-	"  FROM vibepiper.pipeline_schema s JOIN pg_namespace n ON n.oid = s.nsp" \
-	"  WHERE s.pipeline_id = p.pipeline_id)" \
-	" FROM vibepiper.pipeline p "
+	"SELECT p.pipeline_id, p.name, c.relowner, p.max_workers, p.publish, p.storage," \
+	" p.on_miss, p.settings, p.keep_versions, p.description, p.view" \
+	" FROM vibepiper.pipeline p JOIN pg_class c ON c.oid = p.view "
 
-static List *
-oids_of(List *texts)
+static bool
+schema_walker(Node *node, void *context)
 {
-	List	   *oids = NIL;
+	List	  **schemas = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Const) && ((Const *) node)->consttype == REGNAMESPACEOID &&
+		!((Const *) node)->constisnull)
+		*schemas = lappend_oid(*schemas, DatumGetObjectId(((Const *) node)->constvalue));
+	return expression_tree_walker(node, schema_walker, context);
+}
+
+List *
+vp_pipeline_view_schemas(Oid view)
+{
+	Relation	rel = try_relation_open(view, AccessShareLock);
+	List	   *all = NIL;
+	List	   *schemas = NIL;
 	ListCell   *lc;
 
-	foreach(lc, texts)
-		oids = lappend_oid(oids, atooid((char *) lfirst(lc)));
-	return oids;
+	if (rel == NULL)
+		return NIL;
+	(void) schema_walker((Node *) get_view_query(rel)->targetList, &all);
+	relation_close(rel, NoLock);
+	foreach(lc, all)
+		if (get_namespace_name(lfirst_oid(lc)) != NULL)
+		schemas = lappend_oid(schemas, lfirst_oid(lc));
+	return schemas;
 }
 
 static VpPipeline *
 read_pipeline(VpSpi *spi, uint64 row)
 {
 	VpPipeline *p = MemoryContextAllocZero(spi->caller, sizeof(VpPipeline));
-	MemoryContext old;
 
 	p->id = vp_col_int32(row, 1, 0);
 	p->name = vp_col_text(spi, row, 2);
@@ -51,9 +71,7 @@ read_pipeline(VpSpi *spi, uint64 row)
 	p->settings = vp_col_texts(spi, row, 8);
 	p->keep_versions = vp_col_int32(row, 9, 0);
 	p->description = vp_col_text(spi, row, 10);
-	old = MemoryContextSwitchTo(spi->caller);
-	p->schemas = oids_of(vp_col_texts(spi, row, 11));
-	MemoryContextSwitchTo(old);
+	p->view = vp_col_oid(row, 11);
 	return p;
 }
 
@@ -64,6 +82,7 @@ load(VpStatement *statement, Datum key)
 	VpSpi		spi;
 	List	   *pipelines = NIL;
 	uint64		n;
+	ListCell   *lc;
 
 	vp_spi_open(&spi);
 	n = vp_spi_run(statement, &key, NULL, false);
@@ -76,6 +95,12 @@ load(VpStatement *statement, Datum key)
 		MemoryContextSwitchTo(old);
 	}
 	vp_spi_close(&spi);
+	foreach(lc, pipelines)
+	{
+		VpPipeline *pipeline = lfirst(lc);
+
+		pipeline->schemas = vp_pipeline_view_schemas(pipeline->view);
+	}
 	return pipelines;
 }
 
@@ -91,7 +116,7 @@ VpPipeline *
 vp_pipeline_find(const char *name)
 {
 	static VpStatement statement = {
-		PIPELINE_COLUMNS "WHERE name = $1", 1, {TEXTOID}
+		PIPELINE_COLUMNS "WHERE p.name = $1", 1, {TEXTOID}
 	};
 
 	return load_one(&statement, CStringGetTextDatum(name));
@@ -101,17 +126,27 @@ VpPipeline *
 vp_pipeline_by_id(int32 id)
 {
 	static VpStatement statement = {
-		PIPELINE_COLUMNS "WHERE pipeline_id = $1", 1, {INT4OID}
+		PIPELINE_COLUMNS "WHERE p.pipeline_id = $1", 1, {INT4OID}
 	};
 
 	return load_one(&statement, Int32GetDatum(id));
+}
+
+VpPipeline *
+vp_pipeline_by_view(Oid view)
+{
+	static VpStatement statement = {
+		PIPELINE_COLUMNS "WHERE p.view = $1", 1, {OIDOID}
+	};
+
+	return load_one(&statement, ObjectIdGetDatum(view));
 }
 
 List *
 vp_pipelines_of_owner(Oid owner)
 {
 	static VpStatement statement = {
-		PIPELINE_COLUMNS "WHERE owner = $1 ORDER BY pipeline_id", 1, {OIDOID}
+		PIPELINE_COLUMNS "WHERE c.relowner = $1 ORDER BY p.pipeline_id", 1, {OIDOID}
 	};
 
 	return load(&statement, ObjectIdGetDatum(owner));
@@ -173,8 +208,10 @@ int32
 vp_pipeline_of_schema(Oid schema)
 {
 	static VpStatement statement = {
-		"SELECT pipeline_id FROM vibepiper.pipeline_schema WHERE nsp = $1",
-		1, {OIDOID}
+		"SELECT p.pipeline_id FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
+		" JOIN vibepiper.pipeline p ON p.view = r.ev_class"
+		" WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = $1"
+		" AND d.classid = 'pg_rewrite'::regclass", 1, {OIDOID}
 	};
 	VpSpi		spi;
 	Datum		value = ObjectIdGetDatum(schema);
@@ -187,13 +224,14 @@ vp_pipeline_of_schema(Oid schema)
 	return id;
 }
 
-/* The parameters that insert and update share, from values[1] on. */
+/* The parameters that insert and update share. */
 static void
 fill_values(const VpPipeline *p, Datum *values, char *nulls)
 {
 	memset(nulls, ' ', 10);
+	values[0] = Int32GetDatum(p->id);
 	values[1] = CStringGetTextDatum(p->name);
-	values[2] = ObjectIdGetDatum(p->owner);
+	values[2] = ObjectIdGetDatum(p->view);
 	values[3] = Int32GetDatum(p->max_workers);
 	if (p->max_workers == 0)
 		nulls[3] = 'n';
@@ -210,41 +248,22 @@ fill_values(const VpPipeline *p, Datum *values, char *nulls)
 		nulls[9] = 'n';
 }
 
-static void
-write_schemas(const VpPipeline *p)
-{
-	static VpStatement clear = {
-		"DELETE FROM vibepiper.pipeline_schema WHERE pipeline_id = $1",
-		1, {INT4OID}
-	};
-	static VpStatement insert = {
-		"INSERT INTO vibepiper.pipeline_schema (pipeline_id, position, nsp)"
-		" VALUES ($1, $2, $3)", 3, {INT4OID, INT4OID, OIDOID}
-	};
-	Datum		values[3] = {Int32GetDatum(p->id)};
-	int			position = 1;
-	ListCell   *lc;
-
-	(void) vp_spi_run(&clear, values, NULL, false);
-	foreach(lc, p->schemas)
-	{
-		values[1] = Int32GetDatum(position++);
-		values[2] = ObjectIdGetDatum(lfirst_oid(lc));
-		(void) vp_spi_run(&insert, values, NULL, false);
-	}
-}
+#define PIPELINE_TYPES \
+	{INT4OID, TEXTOID, OIDOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, \
+	TEXTARRAYOID, INT4OID, TEXTOID}
+#define PIPELINE_FIELDS \
+	"(name, view, max_workers, publish, storage, on_miss, settings," \
+	" keep_versions, description)"
+#define PIPELINE_PARAMS "($2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 void
 vp_pipeline_insert(VpPipeline *p)
 {
 	static VpStatement statement = {
-		"INSERT INTO vibepiper.pipeline (name, owner, max_workers, publish,"
-		" storage, on_miss, settings, keep_versions, description)"
-		" VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING pipeline_id",
-		10, {INT4OID, TEXTOID, OIDOID, INT4OID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTARRAYOID, INT4OID, TEXTOID}
+		"INSERT INTO vibepiper.pipeline " PIPELINE_FIELDS " VALUES " PIPELINE_PARAMS
+		" RETURNING pipeline_id", 10, PIPELINE_TYPES
 	};
-	Datum		values[10] = {Int32GetDatum(0)};
+	Datum		values[10];
 	char		nulls[10];
 	VpSpi		spi;
 
@@ -252,7 +271,6 @@ vp_pipeline_insert(VpPipeline *p)
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, values, nulls, false);
 	p->id = vp_col_int32(0, 1, 0);
-	write_schemas(p);
 	vp_spi_close(&spi);
 }
 
@@ -260,39 +278,30 @@ void
 vp_pipeline_update(const VpPipeline *p)
 {
 	static VpStatement statement = {
-		"UPDATE vibepiper.pipeline SET (name, owner, max_workers, publish,"
-		" storage, on_miss, settings, keep_versions, description)"
-		" = ($2, $3, $4, $5, $6, $7, $8, $9, $10) WHERE pipeline_id = $1",
-		10, {INT4OID, TEXTOID, OIDOID, INT4OID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTARRAYOID, INT4OID, TEXTOID}
+		"UPDATE vibepiper.pipeline SET " PIPELINE_FIELDS " = " PIPELINE_PARAMS
+		" WHERE pipeline_id = $1", 10, PIPELINE_TYPES
 	};
-	Datum		values[10] = {Int32GetDatum(p->id)};
+	Datum		values[10];
 	char		nulls[10];
 	VpSpi		spi;
 
 	fill_values(p, values, nulls);
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, values, nulls, false);
-	write_schemas(p);
 	vp_spi_close(&spi);
 }
 
 void
 vp_pipeline_delete(int32 id)
 {
-	static VpStatement schemas = {
-		"DELETE FROM vibepiper.pipeline_schema WHERE pipeline_id = $1",
-		1, {INT4OID}
-	};
-	static VpStatement pipeline = {
+	static VpStatement statement = {
 		"DELETE FROM vibepiper.pipeline WHERE pipeline_id = $1", 1, {INT4OID}
 	};
 	Datum		value = Int32GetDatum(id);
 	VpSpi		spi;
 
 	vp_spi_open(&spi);
-	(void) vp_spi_run(&schemas, &value, NULL, false);
-	(void) vp_spi_run(&pipeline, &value, NULL, false);
+	(void) vp_spi_run(&statement, &value, NULL, false);
 	vp_spi_close(&spi);
 }
 

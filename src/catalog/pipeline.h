@@ -15,6 +15,7 @@ typedef struct VpPipeline
 {
 	int32		id;
 	char	   *name;
+	Oid			view;			/* in vibepiper_def, says owner and schemas */
 	Oid			owner;
 	int32		max_workers;	/* 0: not set */
 	char	   *publish;		/* run, succeeded, asset */
@@ -32,7 +33,11 @@ extern VpPipeline *vp_pipeline_by_name(const char *name);
 /* NULL if there is none. */
 extern VpPipeline *vp_pipeline_find(const char *name);
 extern VpPipeline *vp_pipeline_by_id(int32 id);
+extern VpPipeline *vp_pipeline_by_view(Oid view);
 extern List *vp_pipelines_of_owner(Oid owner);
+
+/* The schemas that a pipeline's view names, those that still exist. */
+extern List *vp_pipeline_view_schemas(Oid view);
 
 /* Schema of unqualified names; error (3F000) if all were dropped. */
 extern Oid	vp_pipeline_default_schema(const VpPipeline *pipeline);
@@ -40,7 +45,7 @@ extern Oid	vp_pipeline_default_schema(const VpPipeline *pipeline);
 /* Pipeline that owns the schema, or 0. */
 extern int32 vp_pipeline_of_schema(Oid schema);
 
-/* Insert (sets ->id) or update, with its schemas. */
+/* Insert (sets ->id) or update the row; owner and schemas are the view's. */
 extern void vp_pipeline_insert(VpPipeline *pipeline);
 extern void vp_pipeline_update(const VpPipeline *pipeline);
 extern void vp_pipeline_delete(int32 id);

@@ -16,6 +16,7 @@
 #include "commands/defrem.h"
 #include "commands/vacuum.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 #include "optimizer/optimizer.h"
@@ -173,6 +174,16 @@ vp_may_create_in_schema(Oid schema, Oid role)
 	return pg_namespace_aclcheck(schema, role, ACL_CREATE) == ACLCHECK_OK;
 #else
 	return object_aclcheck(NamespaceRelationId, schema, role, ACL_CREATE) == ACLCHECK_OK;
+#endif
+}
+
+static inline bool
+vp_owns_schema(Oid schema)
+{
+#if PG_VERSION_NUM < 160000
+	return pg_namespace_ownercheck(schema, GetUserId());
+#else
+	return object_ownercheck(NamespaceRelationId, schema, GetUserId());
 #endif
 }
 

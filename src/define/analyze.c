@@ -23,6 +23,7 @@
 #include "catalog/asset.h"
 #include "common/extension.h"
 #include "common/names.h"
+#include "common/settings.h"
 #include "compat/compat.h"
 #include "define/analyze.h"
 
@@ -211,8 +212,18 @@ collect_walker(Node *node, void *context)
 	return query_tree_walker((Query *) node, collect_walker, context, 0);
 }
 
+void
+vp_analyze_reads(Query *query, List **upstreams, List **sources)
+{
+	Collected	c = {0};
+
+	(void) collect_walker((Node *) query, &c);
+	*upstreams = c.upstreams;
+	*sources = c.sources;
+}
+
 static Query *
-analyze_as(const char *text, RawStmt *raw, const char *search_path, Oid owner)
+analyze_as(const char *text, RawStmt *raw, List *environment, Oid owner)
 {
 	ErrorContextCallback callback = {
 		.callback = vp_analyze_error_callback,
@@ -224,8 +235,7 @@ analyze_as(const char *text, RawStmt *raw, const char *search_path, Oid owner)
 	int			security;
 	Query	   *query;
 
-	(void) set_config_option("search_path", search_path, PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	vp_settings_apply(environment);
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
 	error_context_stack = &callback;
@@ -238,18 +248,15 @@ analyze_as(const char *text, RawStmt *raw, const char *search_path, Oid owner)
 }
 
 VpAnalyzed *
-vp_analyze(const char *text, const char *search_path, Oid owner)
+vp_analyze(const char *text, List *environment, Oid owner)
 {
 	VpAnalyzed *a = palloc0(sizeof(VpAnalyzed));
-	Collected	c = {0};
 
 	a->text = text;
 	a->raw = vp_analyze_parse(text);
-	a->query = analyze_as(text, a->raw, search_path, owner);
+	a->query = analyze_as(text, a->raw, environment, owner);
 	check_columns(a->query);
-	(void) collect_walker((Node *) a->query, &c);
-	a->upstreams = c.upstreams;
-	a->sources = c.sources;
+	vp_analyze_reads(a->query, &a->upstreams, &a->sources);
 	return a;
 }
 

@@ -22,10 +22,13 @@ typedef struct VpAnalyzed
 extern RawStmt *vp_analyze_parse(const char *text);
 
 /*
- * Parse and analyze as the given owner under the given search_path, and check
+ * Parse and analyze as the given owner under the recorded settings, and check
  * everything that an asset's query must be.  Errors point into the text.
  */
-extern VpAnalyzed *vp_analyze(const char *text, const char *search_path, Oid owner);
+extern VpAnalyzed *vp_analyze(const char *text, List *environment, Oid owner);
+
+/* Assets (ids) and other relations that a query reads, through views too. */
+extern void vp_analyze_reads(Query *query, List **upstreams, List **sources);
 
 /*
  * Names of relations that a parsed query mentions and that aren't its own

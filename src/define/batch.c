@@ -275,17 +275,6 @@ order_of(VpGraph *graph, const VpPipeline *pipeline)
 	return order;
 }
 
-static VpChange *
-change(const char *asset, const char *what, char *detail)
-{
-	VpChange   *c = palloc(sizeof(VpChange));
-
-	c->asset = pstrdup(asset);
-	c->change = what;
-	c->detail = detail;
-	return c;
-}
-
 static void
 define_error_callback(void *arg)
 {
@@ -293,24 +282,24 @@ define_error_callback(void *arg)
 }
 
 static VpChange *
-define_node(const VpPipeline *pipeline, const VpGraphNode *node)
+define_node(VpRebuild *rebuild, const VpPipeline *pipeline, const VpGraphNode *node)
 {
 	ErrorContextCallback callback = {
 		.callback = define_error_callback,
 		.arg = unconstify(char *, node->display),
 		.previous = error_context_stack
 	};
-	char	   *detail;
-	const char *what;
+	VpChange   *change;
 
 	error_context_stack = &callback;
-	what = vp_define(pipeline, node->data, &detail);
+	change = vp_define(rebuild, pipeline, node->data);
 	error_context_stack = callback.previous;
-	return change(node->display, what, detail);
+	return change;
 }
 
+/* The pipeline's assets that the batch does not have. */
 static List *
-prune_others(const VpPipeline *pipeline, const VpGraph *graph, List *changes)
+others(const VpPipeline *pipeline, const VpGraph *graph)
 {
 	HASHCTL		ctl = {
 		.keysize = 4 * NAMEDATALEN + 8,
@@ -328,9 +317,7 @@ prune_others(const VpPipeline *pipeline, const VpGraph *graph, List *changes)
 		doomed = lappend(doomed, lfirst(lc));
 	hash_destroy(kept);
 
-	foreach(lc, doomed == NIL ? NIL : vp_drop(doomed, false))
-		changes = lappend(changes, change(((VpAsset *) lfirst(lc))->display, "dropped", NULL));
-	return changes;
+	return doomed;
 }
 
 List *
@@ -338,14 +325,22 @@ vp_define_batch(const VpPipeline *pipeline, Datum assets, bool prune)
 {
 	VpGraph    *graph = graph_of(read_specs(pipeline, assets));
 	int		   *order = order_of(graph, pipeline);
+	List	   *doomed = prune ? others(pipeline, graph) : NIL;
 	List	   *changes = NIL;
+	VpRebuild	rebuild = {0};
+	ListCell   *lc;
 
+	foreach(lc, doomed)
+		rebuild.doomed = bms_add_member(rebuild.doomed, ((VpAsset *) lfirst(lc))->id);
 	for (int i = 0; i < graph->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		changes = lappend(changes, define_node(pipeline, &graph->nodes[order[i]]));
+		changes = lappend(changes,
+						  define_node(&rebuild, pipeline, &graph->nodes[order[i]]));
 	}
-	if (prune)
-		changes = prune_others(pipeline, graph, changes);
-	return changes;
+	foreach(lc, doomed == NIL ? NIL : vp_drop(doomed, false))
+		changes = lappend(changes,
+						  vp_change(((VpAsset *) lfirst(lc))->display, "dropped", NULL));
+	vp_rebuild_finish(&rebuild);
+	return list_concat(changes, rebuild.changes);
 }

@@ -9,16 +9,10 @@
 
 #include "catalog/pipeline.h"
 
-typedef struct VpChange
-{
-	char	   *asset;
-	const char *change;			/* created, code changed, ..., dropped */
-	char	   *detail;			/* NULL: none */
-} VpChange;
-
 /*
  * Define the assets of a jsonb array of objects, upstreams first.  prune:
- * drop the pipeline's other assets.  Returns a list of VpChange.
+ * drop the pipeline's other assets.  Returns a list of VpChange, with those of
+ * other assets whose definitions followed.
  */
 extern List *vp_define_batch(const VpPipeline *pipeline, Datum assets, bool prune);
 

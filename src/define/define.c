@@ -18,6 +18,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/note.h"
 #include "catalog/version.h"
 #include "common/extension.h"
 #include "common/names.h"
@@ -25,6 +26,7 @@
 #include "common/shmem.h"
 #include "common/spi.h"
 #include "define/analyze.h"
+#include "define/canonical.h"
 #include "define/define.h"
 #include "define/views.h"
 #include "freshness/code.h"
@@ -130,8 +132,8 @@ existing_asset(const VpSpec *spec)
 	return OidIsValid(relid) ? vp_asset_by_stub(relid) : NULL;
 }
 
-static VpHash
-signature_of(Oid def, List *indexes)
+VpHash
+vp_define_signature(Oid def, List *indexes)
 {
 	Relation	rel = relation_open(def, AccessShareLock);
 	VpHash		parts[2] = {vp_hash_columns(RelationGetDescr(rel)), {0, 0}};
@@ -143,24 +145,31 @@ signature_of(Oid def, List *indexes)
 	return vp_hash_bytes(parts, sizeof(parts), 0);
 }
 
-static List *
-declared_upstreams(const VpPipeline *pipeline, List *depends_on)
+/* Look up what depends_on names; the names become qualified ones. */
+static void
+resolve_declared(const VpPipeline *pipeline, VpAsset *asset)
 {
-	List	   *ids = NIL;
+	List	   *names = NIL;
 	ListCell   *lc;
 
-	foreach(lc, depends_on)
+	asset->declared = NIL;
+	foreach(lc, asset->options.depends_on)
 	{
 		RangeVar   *name = vp_name_parse(lfirst(lc));
 		char	   *full = lfirst(lc);
+		VpAsset    *upstream;
 
 		if (name->schemaname == NULL)
 			full = psprintf("%s.%s",
 							quote_identifier(get_namespace_name(vp_pipeline_default_schema(pipeline))),
 							quote_identifier(name->relname));
-		ids = list_append_unique_int(ids, vp_asset_by_name(full)->id);
+		upstream = vp_asset_by_name(full);
+		if (list_member_int(asset->declared, upstream->id))
+			continue;
+		asset->declared = lappend_int(asset->declared, upstream->id);
+		names = lappend(names, upstream->display);
 	}
-	return ids;
+	asset->options.depends_on = names;
 }
 
 /* All assets and dependencies of the database; display names for messages. */
@@ -209,6 +218,16 @@ load_all(int32 self_id, int *self, List *add_upstreams)
 	return graph;
 }
 
+VpGraph *
+vp_define_graph(void)
+{
+	int			self;
+	VpGraph    *graph = load_all(0, &self, NIL);
+
+	vp_graph_finish(graph);
+	return graph;
+}
+
 /* Error if reading these upstreams makes the asset depend on itself. */
 static void
 check_cycle(const VpAsset *asset, List *upstreams)
@@ -239,38 +258,59 @@ effective_error_on_miss(const VpPipeline *pipeline, const VpAssetOptions *o)
 	return strcmp(o->on_miss ? o->on_miss : pipeline->on_miss, "error") == 0;
 }
 
-static void
-write_dependencies(const VpAsset *asset, const VpAnalyzed *a, List *declared)
+VpHash
+vp_define_code_hash(Query *query, List *environment, bool *settings_matter)
 {
-	vp_dependencies_write(asset->id, a->upstreams, a->sources,
-						  list_difference_int(declared, a->upstreams));
-}
-
-/* The code hash of an analyzed query; settings count only if it needs them. */
-static VpHash
-code_hash_of(const VpAnalyzed *a, List *environment)
-{
-	Query	   *copy = copyObject(a->query);
-	bool		same;
+	Query	   *copy = copyObject(query);
 
 	AcquireRewriteLocks(copy, true, false);
-	same = vp_same_for_everybody(linitial_node(Query, QueryRewrite(copy)));
-	return vp_code_hash(a->query, !same, environment);
+	*settings_matter = !vp_same_for_everybody(linitial_node(Query, QueryRewrite(copy)));
+	return vp_code_hash(query, *settings_matter, environment);
+}
+
+VpChange *
+vp_change(const char *asset, const char *what, char *detail)
+{
+	VpChange   *c = palloc(sizeof(VpChange));
+
+	c->asset = pstrdup(asset);
+	c->change = what;
+	c->detail = detail;
+	return c;
+}
+
+/* The rows of the catalog that follow from the asset's views. */
+static void
+write_asset(const VpPipeline *pipeline, VpAsset *asset, const VpAnalyzed *a)
+{
+	asset->signature = vp_define_signature(asset->def, asset->options.indexes);
+	if (asset->id == 0)
+		vp_asset_insert(asset);
+	else
+		vp_asset_update(asset);
+	vp_asset_write_query(asset);
+	vp_note_write_asset(asset, pipeline);
+	vp_dependencies_write(asset->id, a->upstreams, a->sources,
+						  list_difference_int(asset->declared, a->upstreams));
+	CommandCounterIncrement();
 }
 
 static void
-create_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *asset,
-			 const VpAnalyzed *a, const char *search_path)
+create_asset(const VpPipeline *pipeline, VpAsset *asset, const VpAnalyzed *a)
 {
-	List	   *declared = declared_upstreams(pipeline, spec->options.depends_on);
-
 	vp_views_create(asset, a);
 	vp_slot_check_indexes(asset, pipeline->settings);
-	asset->signature = signature_of(asset->def, asset->options.indexes);
-	vp_asset_insert(asset);
-	write_dependencies(asset, a, declared);
+	asset->canonical = vp_canonical_hash(asset);
+	write_asset(pipeline, asset, a);
 	if (asset->options.description != NULL)
 		vp_views_comment(asset);
+}
+
+static void
+give_views(VpRebuild *rebuild, VpAsset *asset, const VpAnalyzed *a)
+{
+	if (!vp_views_replace(asset, a))
+		vp_rebuild_views(rebuild, asset, a);
 }
 
 static bool
@@ -344,52 +384,65 @@ names_of(List *assets)
 	return names.data;
 }
 
-static void
-refuse_other_columns(const VpAsset *asset)
+/*
+ * Does the new query mean what the stored one does?  After a restore the Oids
+ * in it are others, but not the text that is made of it now.
+ */
+static bool
+same_code(const VpAsset *old, const VpAsset *asset, const VpAnalyzed *a,
+		  bool settings_matter)
 {
-	List	   *downstreams = vp_asset_downstreams(asset->id);
-
-	if (downstreams != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot change columns of asset %s because other assets read it",
-						asset->display),
-				 errdetail("Assets that read it: %s.", names_of(downstreams)),
-				 errhint("Columns can be added at the end; else drop the assets that read it and define them again.")));
+	if (old->detached)
+		return false;
+	if (vp_hash_equal(old->code_hash, asset->code_hash))
+		return true;
+	return (!settings_matter || same_texts(old->environment, asset->environment)) &&
+		strcmp(vp_query_text(a->query, old->environment), vp_definition_text(old)) == 0;
 }
 
-static const char *
-change_asset(const VpPipeline *pipeline, const VpSpec *spec, VpAsset *old,
-			 VpAsset *asset, const VpAnalyzed *a, const char *search_path,
-			 char **detail)
+static VpChange *
+change_asset(VpRebuild *rebuild, const VpPipeline *pipeline, const VpAsset *old,
+			 VpAsset *asset, const VpAnalyzed *a, bool settings_matter)
 {
-	bool		code = !vp_hash_equal(old->code_hash, asset->code_hash);
+	bool		code = !same_code(old, asset, a, settings_matter);
 	char	   *options = changed_options(&old->options, &asset->options);
-	List	   *declared = declared_upstreams(pipeline, spec->options.depends_on);
 
-	*detail = options;
+	vp_rebuild_forget_text(rebuild, asset->id);
 	if (!code)
+	{
 		asset->environment = old->environment;
+		asset->code_hash = old->code_hash;
+	}
 	if (!code && options == NULL && strcmp(old->query, asset->query) == 0 &&
 		old->error_on_miss == asset->error_on_miss &&
 		vp_dependencies_are(asset->id, a->upstreams, a->sources,
-							list_difference_int(declared, a->upstreams)))
-		return "unchanged";
-	check_cycle(asset, list_union_int(a->upstreams, declared));
-	if (code && !vp_views_columns_stay(asset, a))
-		refuse_other_columns(asset);
+							list_difference_int(asset->declared, a->upstreams)))
+		return vp_change(asset->display, "unchanged", NULL);
+	check_cycle(asset, list_union_int(a->upstreams, asset->declared));
 	if (code)
-		vp_views_replace(asset, a);
-	if (old->def != asset->def) /* the new one means nothing yet */
-		vp_publish(old->def, asset->id, 0, NIL);
+		give_views(rebuild, asset, a);
 	vp_slot_check_indexes(asset, pipeline->settings);
-	asset->signature = signature_of(asset->def, asset->options.indexes);
-	vp_asset_update(asset);
-	write_dependencies(asset, a, declared);
-	if (!same_text(old->options.description, asset->options.description) ||
-		old->stub != asset->stub)
+	asset->canonical = vp_canonical_hash(asset);
+	write_asset(pipeline, asset, a);
+	if (!same_text(old->options.description, asset->options.description))
 		vp_views_comment(asset);
-	return code ? "code changed" : options != NULL ? "options changed" : "unchanged";
+	return vp_change(asset->display,
+					 code ? "code changed" : options != NULL ? "options changed" : "unchanged",
+					 options);
+}
+
+void
+vp_redefine(VpRebuild *rebuild, const VpAsset *old, VpAsset *asset, const char *text)
+{
+	VpAnalyzed *a = vp_analyze(text, asset->environment, asset->owner);
+	bool		settings_matter;
+
+	asset->code_hash = vp_define_code_hash(a->query, asset->environment, &settings_matter);
+	check_cycle(asset, list_union_int(a->upstreams, asset->declared));
+	give_views(rebuild, asset, a);
+	if (text == asset->query || strcmp(text, asset->query) == 0)
+		asset->canonical = vp_canonical_hash(asset);
+	write_asset(vp_pipeline_by_id(asset->pipeline_id), asset, a);
 }
 
 /* It may have been moved here, or given to another role, by hand. */
@@ -405,20 +458,22 @@ check_is_ours(const VpPipeline *pipeline, const VpAsset *asset)
 				 errhint("Move it back with ALTER VIEW ... SET SCHEMA.")));
 }
 
-const char *
-vp_define(const VpPipeline *pipeline, const VpSpec *spec, char **detail)
+VpChange *
+vp_define(VpRebuild *rebuild, const VpPipeline *pipeline, const VpSpec *spec)
 {
-	char	   *search_path = vp_define_search_path(pipeline);
 	VpAsset    *old = existing_asset(spec);
 	VpAsset    *asset = palloc0(sizeof(VpAsset));
 	VpAnalyzed *a;
-	const char *change = "created";
+	bool		settings_matter;
 
 	vp_options_check(&spec->options);
 	if (old != NULL)
 	{
 		check_is_ours(pipeline, old);
 		*asset = *old;
+		asset->detached = false;
+		asset->detached_query = NULL;
+		asset->detached_sources = NIL;
 	}
 	else
 	{
@@ -428,19 +483,17 @@ vp_define(const VpPipeline *pipeline, const VpSpec *spec, char **detail)
 		asset->name = spec->name;
 		asset->display = quote_qualified_identifier(spec->schema, spec->name);
 	}
-	a = vp_analyze(spec->query, search_path, asset->owner);
 	asset->query = spec->query;
 	asset->options = spec->options;
-	asset->environment = vp_settings_record(search_path);
-	asset->code_hash = code_hash_of(a, asset->environment);
+	asset->environment = vp_settings_record(vp_define_search_path(pipeline));
 	asset->error_on_miss = effective_error_on_miss(pipeline, &spec->options);
-	*detail = NULL;
-	if (old == NULL)
-		create_asset(pipeline, spec, asset, a, search_path);
-	else
-		change = change_asset(pipeline, spec, old, asset, a, search_path, detail);
-	CommandCounterIncrement();
-	return change;
+	a = vp_analyze(spec->query, asset->environment, asset->owner);
+	asset->code_hash = vp_define_code_hash(a->query, asset->environment, &settings_matter);
+	resolve_declared(pipeline, asset);
+	if (old != NULL)
+		return change_asset(rebuild, pipeline, old, asset, a, settings_matter);
+	create_asset(pipeline, asset, a);
+	return vp_change(asset->display, "created", NULL);
 }
 
 static void
@@ -491,13 +544,11 @@ doomed_nodes(const VpGraph *graph, List *assets, bool cascade)
 List *
 vp_drop(List *assets, bool cascade)
 {
-	int			self;
-	VpGraph    *graph = load_all(0, &self, NIL);
+	VpGraph    *graph = vp_define_graph();
 	int		   *order = palloc(sizeof(int) * Max(graph->n, 1));
 	Bitmapset  *doomed;
 	List	   *dropped = NIL;
 
-	vp_graph_finish(graph);
 	if (!vp_graph_topological_order(graph, order, NULL))
 		elog(ERROR, "assets depend on each other in a circle");
 	doomed = doomed_nodes(graph, assets, cascade);
@@ -529,6 +580,7 @@ vp_bury(int32 asset_id, Oid stub, Oid def)
 
 	drop_slots(asset_id);
 	vp_asset_delete(asset_id);
+	vp_asset_forget_texts();
 	vp_views_drop(&views, true);
 	vp_publication_note();
 }

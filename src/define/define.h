@@ -11,6 +11,8 @@
 
 #include "catalog/asset.h"
 #include "catalog/pipeline.h"
+#include "define/rebuild.h"
+#include "graph/graph.h"
 
 typedef struct VpSpec
 {
@@ -20,12 +22,40 @@ typedef struct VpSpec
 	VpAssetOptions options;
 } VpSpec;
 
+/* What became of an asset. */
+typedef struct VpChange
+{
+	char	   *asset;
+	const char *change;			/* created, code changed, ..., dropped */
+	char	   *detail;			/* NULL: none */
+} VpChange;
+
+extern VpChange *vp_change(const char *asset, const char *change, char *detail);
+
 /*
- * Define or redefine one asset.  Returns what changed: "created", "code
- * changed", "options changed" or "unchanged"; *detail (may be NULL) says which.
+ * Define or redefine one asset.  The change is "created", "code changed",
+ * "options changed" or "unchanged"; its detail names the options.  The caller
+ * finishes the rebuild when all its assets are defined.
  */
-extern const char *vp_define(const VpPipeline *pipeline, const VpSpec *spec,
-							 char **detail);
+extern VpChange *vp_define(VpRebuild *rebuild, const VpPipeline *pipeline,
+						   const VpSpec *spec);
+
+/*
+ * Analyze an asset's query again under its own recorded settings, and give the
+ * asset what comes out; `asset` is a copy of the old one with what else shall
+ * change.
+ */
+extern void vp_redefine(VpRebuild *rebuild, const VpAsset *old, VpAsset *asset,
+						const char *text);
+
+/* What an asset with these views, signature apart, is made of. */
+extern VpHash vp_define_signature(Oid def, List *indexes);
+
+/* Code hash of an analyzed query; settings count only if it needs them. */
+extern VpHash vp_define_code_hash(Query *query, List *environment, bool *settings_matter);
+
+/* All assets of the database with their dependencies; nodes have ids and names. */
+extern VpGraph *vp_define_graph(void);
 
 /*
  * Drop assets (of VpAsset) with all that is stored of them, what nothing reads

@@ -6,8 +6,10 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -29,6 +31,7 @@ PG_FUNCTION_INFO_V1(vp_define_assets_sql);
 PG_FUNCTION_INFO_V1(vp_drop_asset_sql);
 PG_FUNCTION_INFO_V1(vp_drop_pipeline_sql);
 PG_FUNCTION_INFO_V1(vp_asset_query_sql);
+PG_FUNCTION_INFO_V1(vp_schemas_of_sql);
 PG_FUNCTION_INFO_V1(vp_on_sql_drop);
 
 /* define_pipeline(name, schemas, max_workers, publish, storage, on_miss, settings, keep_versions, description) */
@@ -112,8 +115,9 @@ vp_define_asset_sql(PG_FUNCTION_ARGS)
 	VpSpec		spec = {0};
 	VpAssetOptions *o = &spec.options;
 	VpPipeline *pipeline;
+	VpRebuild	rebuild = {0};
+	VpChange   *change;
 	char	   *name;
-	char	   *detail;
 
 	vp_refuse_inside_asset("define_asset()");
 	(void) vp_extension_required();
@@ -139,7 +143,9 @@ vp_define_asset_sql(PG_FUNCTION_ARGS)
 
 	pipeline = pipeline_for(name);
 	vp_spec_set_name(&spec, pipeline, name);
-	PG_RETURN_TEXT_P(cstring_to_text(vp_define(pipeline, &spec, &detail)));
+	change = vp_define(&rebuild, pipeline, &spec);
+	vp_rebuild_finish(&rebuild);
+	PG_RETURN_TEXT_P(cstring_to_text(change->change));
 }
 
 static VpPipeline *
@@ -243,6 +249,23 @@ vp_asset_query_sql(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(asset->query));
 }
 
+/* schemas_of(oid) returns name[] */
+Datum
+vp_schemas_of_sql(PG_FUNCTION_ARGS)
+{
+	List	   *schemas;
+	Datum	   *names;
+	int			n = 0;
+	ListCell   *lc;
+
+	(void) vp_extension_required();
+	schemas = vp_pipeline_view_schemas(PG_GETARG_OID(0));
+	names = palloc(sizeof(Datum) * Max(list_length(schemas), 1));
+	foreach(lc, schemas)
+		names[n++] = DirectFunctionCall1(namein, CStringGetDatum(get_namespace_name(lfirst_oid(lc))));
+	PG_RETURN_ARRAYTYPE_P(construct_array(names, n, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
+}
+
 /* Event trigger: a stub or a definition was dropped by hand. */
 Datum
 vp_on_sql_drop(PG_FUNCTION_ARGS)
@@ -251,11 +274,6 @@ vp_on_sql_drop(PG_FUNCTION_ARGS)
 		"SELECT a.asset_id, a.stub, a.def FROM vibepiper.asset a"
 		" WHERE EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d"
 		"  WHERE d.classid = 'pg_class'::regclass AND d.objid IN (a.stub, a.def))",
-		0, {0}
-	};
-	static VpStatement schemas = {
-		"DELETE FROM vibepiper.pipeline_schema s USING pg_event_trigger_dropped_objects() d"
-		" WHERE d.classid = 'pg_namespace'::regclass AND d.objid = s.nsp",
 		0, {0}
 	};
 	VpSpi		spi;
@@ -277,11 +295,11 @@ vp_on_sql_drop(PG_FUNCTION_ARGS)
 		dead[i].stub = vp_col_oid(i, 2);
 		dead[i].def = vp_col_oid(i, 3);
 	}
-	(void) vp_spi_run(&schemas, NULL, NULL, false);
 	vp_spi_close(&spi);
 	if (n > 0)
 		vp_refuse_inside_asset("dropping an asset");
 	for (uint64 i = 0; i < n; i++)
 		vp_bury(dead[i].id, dead[i].stub, dead[i].def);
+	vp_pipelines_bury();
 	PG_RETURN_NULL();
 }

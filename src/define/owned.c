@@ -1,13 +1,15 @@
 /*
  * owned.c
- *	  DROP OWNED and REASSIGN OWNED do to pipelines what they do to tables.
+ *	  DROP OWNED, REASSIGN OWNED and DROP SCHEMA do to pipelines what they do to
+ *	  tables.
  *
- * Pipelines are no objects that PostgreSQL knows, and slots are the
- * extension's, which DROP OWNED won't touch; so we go first.
+ * Slots are the extension's, which DROP OWNED won't touch, so we go first.
+ * REASSIGN OWNED takes all of an asset along by itself if it may.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -15,8 +17,10 @@
 #include "catalog/asset.h"
 #include "catalog/pipeline.h"
 #include "common/extension.h"
+#include "compat/compat.h"
 #include "define/define.h"
 #include "define/owned.h"
+#include "define/pipeline_define.h"
 #include "store/guard.h"
 
 static ProcessUtility_hook_type prev_utility_hook = NULL;
@@ -50,26 +54,27 @@ drop_owned(List *roles, bool cascade)
 		vp_pipeline_lock(pipeline->id);
 		if (assets != NIL)
 			(void) vp_drop(assets, cascade);
-		vp_pipeline_delete(pipeline->id);
+		vp_drop_pipeline(pipeline, false);
 	}
 }
 
+/* A pipeline that has other schemas survives the loss of one. */
 static void
-reassign_owned(List *roles, RoleSpec *new_owner)
+drop_schemas(const DropStmt *stmt)
 {
-	Oid			owner = role_of(new_owner);
-	ListCell   *r;
-	ListCell   *p;
+	List	   *schemas = NIL;
+	ListCell   *lc;
 
-	foreach(r, roles)
-		foreach(p, vp_pipelines_of_owner(role_of(lfirst_node(RoleSpec, r))))
+	if (stmt->behavior != DROP_CASCADE)
+		return;
+	foreach(lc, stmt->objects)
 	{
-		VpPipeline *pipeline = lfirst(p);
+		Oid			schema = get_namespace_oid(strVal(lfirst(lc)), true);
 
-		vp_pipeline_lock(pipeline->id);
-		pipeline->owner = owner;
-		vp_pipeline_update(pipeline);
+		if (OidIsValid(schema) && vp_owns_schema(schema))
+			schemas = lappend_oid(schemas, schema);
 	}
+	vp_pipelines_give_up(schemas);
 }
 
 static void
@@ -81,12 +86,13 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	bool		ours = (IsA(stmt, DropOwnedStmt) || IsA(stmt, ReassignOwnedStmt)) &&
 	IsTransactionState() && vp_extension()->installed;
 
+	if (IsA(stmt, DropStmt) && ((DropStmt *) stmt)->removeType == OBJECT_SCHEMA &&
+		IsTransactionState() && vp_extension()->installed)
+		drop_schemas((DropStmt *) stmt);
+
 	if (ours && IsA(stmt, DropOwnedStmt))
 		drop_owned(((DropOwnedStmt *) stmt)->roles,
 				   ((DropOwnedStmt *) stmt)->behavior == DROP_CASCADE);
-	if (ours && IsA(stmt, ReassignOwnedStmt))
-		reassign_owned(((ReassignOwnedStmt *) stmt)->roles,
-					   ((ReassignOwnedStmt *) stmt)->newrole);
 	if (ours)
 		vp_guard_open();		/* slots change owner with their assets */
 	if (prev_utility_hook)

@@ -10,16 +10,20 @@
 #include "catalog/pg_namespace.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "catalog/asset.h"
+#include "catalog/note.h"
 #include "common/extension.h"
 #include "common/settings.h"
+#include "common/spi.h"
 #include "compat/compat.h"
 #include "define/define.h"
 #include "define/pipeline_define.h"
+#include "define/pipeline_view.h"
 
 static void
 check_choice(const char *what, const char *value, const char *const *choices, int n)
@@ -105,6 +109,9 @@ claim_schema(const char *name, const VpPipeline *pipeline)
 		create_schema(name);
 		return get_namespace_oid(name, false);
 	}
+
+	/* against a second pipeline that claims it at the same time */
+	LockDatabaseObject(NamespaceRelationId, schema, 0, ShareUpdateExclusiveLock);
 	if (!vp_may_create_in_schema(schema, pipeline->owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -186,16 +193,23 @@ vp_define_pipeline(VpPipeline *wanted, List *schema_names)
 	{
 		wanted->owner = GetUserId();
 		wanted->schemas = claim_schemas(schema_names, wanted);
+		vp_pipeline_view_create(wanted);
 		vp_pipeline_insert(wanted);
+		vp_note_write_pipeline(wanted);
+		CommandCounterIncrement();
 		return;
 	}
 	vp_pipeline_check_owner(old);
 	vp_pipeline_lock(old->id);
 	wanted->id = old->id;
+	wanted->view = old->view;
 	wanted->owner = old->owner;
 	wanted->schemas = claim_schemas(schema_names, wanted);
 	check_assets_stay_inside(wanted);
 	vp_pipeline_update(wanted);
+	if (!equal(wanted->schemas, old->schemas))
+		vp_pipeline_view_replace(wanted);
+	vp_note_write_pipeline(wanted);
 	CommandCounterIncrement();
 	spread_on_miss(wanted);
 }
@@ -217,4 +231,58 @@ vp_drop_pipeline(const VpPipeline *pipeline, bool cascade)
 	if (assets != NIL)
 		(void) vp_drop(assets, true);
 	vp_pipeline_delete(pipeline->id);
+	vp_pipeline_view_drop(pipeline);
+}
+
+void
+vp_pipelines_bury(void)
+{
+	static VpStatement statement = {
+		"SELECT p.pipeline_id, p.name, (SELECT count(*) FROM vibepiper.asset a"
+		"  WHERE a.pipeline_id = p.pipeline_id) FROM vibepiper.pipeline p"
+		" WHERE p.view IN (SELECT d.objid FROM pg_event_trigger_dropped_objects() d"
+		"  WHERE d.classid = 'pg_class'::regclass)", 0, {0}
+	};
+	VpSpi		spi;
+	uint64		n;
+	List	   *dead = NIL;
+	ListCell   *lc;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, NULL, NULL, false);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old;
+
+		if (vp_col_int64(i, 3) > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot drop pipeline \"%s\" because it has assets",
+							vp_col_text(&spi, i, 2)),
+					 errhint("Use vibepiper.drop_pipeline().")));
+		old = MemoryContextSwitchTo(spi.caller);
+		dead = lappend_int(dead, vp_col_int32(i, 1, 0));
+		MemoryContextSwitchTo(old);
+	}
+	vp_spi_close(&spi);
+	foreach(lc, dead)
+		vp_pipeline_delete(lfirst_int(lc));
+}
+
+void
+vp_pipelines_give_up(List *schemas)
+{
+	ListCell   *lc;
+
+	foreach(lc, schemas)
+	{
+		int32		id = vp_pipeline_of_schema(lfirst_oid(lc));
+		VpPipeline *pipeline = id == 0 ? NULL : vp_pipeline_by_id(id);
+
+		if (pipeline == NULL)
+			continue;
+		pipeline->schemas = list_difference_oid(pipeline->schemas, schemas);
+		if (pipeline->schemas != NIL)
+			vp_pipeline_view_replace(pipeline);
+	}
 }

@@ -18,4 +18,13 @@ extern void vp_define_pipeline(VpPipeline *wanted, List *schema_names);
 /* With all its assets, if cascade; else error (2BP01) when it has any. */
 extern void vp_drop_pipeline(const VpPipeline *pipeline, bool cascade);
 
+/*
+ * In the sql_drop event trigger: forget pipelines whose views were dropped.
+ * Error (2BP01) if one still has assets.
+ */
+extern void vp_pipelines_bury(void);
+
+/* These schemas are about to be dropped: pipelines with others stay. */
+extern void vp_pipelines_give_up(List *schemas);
+
 #endif							/* VP_PIPELINE_DEFINE_H */

@@ -4,12 +4,9 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/comment.h"
@@ -19,14 +16,13 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
 #include "parser/parser.h"
 #include "storage/lmgr.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
-#include "utils/syscache.h"
 
 #include "common/extension.h"
 #include "define/views.h"
@@ -85,11 +81,11 @@ column_definitions(const Query *query, int from)
 }
 
 /*
- * The definition view holds the very query that was analyzed with the owner's
- * rights; nothing is looked up by name again.
+ * A view of vibepiper_def holds the very query that was analyzed with the
+ * owner's rights; nothing is looked up by name again.
  */
-static Oid
-create_definition(const char *name, const Query *query, Oid owner)
+Oid
+vp_view_create(const char *name, const Query *query, Oid owner)
 {
 	CreateStmt *stmt = makeNode(CreateStmt);
 	Impersonation outer;
@@ -107,10 +103,20 @@ create_definition(const char *name, const Query *query, Oid owner)
 	return view.objectId;
 }
 
-/* The old columns stay, others may follow. */
-static void
-replace_definition(Oid def, const Query *query, int old_columns, Oid owner)
+static int
+number_of_columns(Oid relid)
 {
+	Relation	rel = relation_open(relid, AccessShareLock);
+	int			n = RelationGetNumberOfAttributes(rel);
+
+	relation_close(rel, NoLock);
+	return n;
+}
+
+void
+vp_view_replace(Oid def, const Query *query, Oid owner)
+{
+	int			old_columns = number_of_columns(def);
 	List	   *commands = NIL;
 	Impersonation outer;
 	ListCell   *lc;
@@ -133,22 +139,30 @@ replace_definition(Oid def, const Query *query, int old_columns, Oid owner)
 	end_impersonation(&outer);
 }
 
-/* A name for the definition: the asset's, or shortened with a number. */
-static char *
-definition_name(const VpAsset *asset)
+/* Free, or the view's own? */
+static bool
+may_be_called(const char *name, Oid schema, Oid view)
 {
-	Oid			schema = vp_extension()->def_schema;
-	char	   *full = psprintf("%s.%s", asset->schema, asset->name);
+	Oid			holder = get_relname_relid(name, schema);
 
-	if (strlen(full) < NAMEDATALEN && !OidIsValid(get_relname_relid(full, schema)))
+	return !OidIsValid(holder) || holder == view;
+}
+
+char *
+vp_definition_name(const char *schema, const char *name, Oid view)
+{
+	Oid			def_schema = vp_extension()->def_schema;
+	char	   *full = schema ? psprintf("%s.%s", schema, name) : pstrdup(name);
+
+	if (strlen(full) < NAMEDATALEN && may_be_called(full, def_schema, view))
 		return full;
 	for (int i = 1;; i++)
 	{
-		char	   *name = makeObjectName(asset->schema, asset->name,
-										  psprintf("%d", i));
+		char	   *shortened = makeObjectName(schema ? schema : name,
+											   schema ? name : NULL, psprintf("%d", i));
 
-		if (!OidIsValid(get_relname_relid(name, schema)))
-			return name;
+		if (may_be_called(shortened, def_schema, view))
+			return shortened;
 	}
 }
 
@@ -209,8 +223,8 @@ vp_views_create(VpAsset *asset, const VpAnalyzed *analyzed)
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("relation %s already exists and is not an asset",
 						asset->display)));
-	asset->def = create_definition(definition_name(asset), analyzed->query,
-								   asset->owner);
+	asset->def = vp_view_create(vp_definition_name(asset->schema, asset->name, InvalidOid),
+								analyzed->query, asset->owner);
 	define_stub(asset, false);
 }
 
@@ -253,41 +267,8 @@ vp_views_columns_stay(const VpAsset *asset, const VpAnalyzed *analyzed)
 	return compare_columns(asset->def, analyzed->query) != 0;
 }
 
-/* The relation's ACL, NULL if it is the default; copied. */
-static Acl *
-get_acl(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	bool		isnull;
-	Datum		acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
-	Acl		   *copy = isnull ? NULL : DatumGetAclPCopy(acl);
-
-	ReleaseSysCache(tuple);
-	return copy;
-}
-
-static void
-set_acl(Oid relid, Oid owner, Acl *acl)
-{
-	Relation	rel = table_open(RelationRelationId, RowExclusiveLock);
-	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
-	Datum		values[Natts_pg_class] = {0};
-	bool		nulls[Natts_pg_class] = {0};
-	bool		replaces[Natts_pg_class] = {0};
-	Oid		   *members;
-	int			nmembers = aclmembers(acl, &members);
-
-	values[Anum_pg_class_relacl - 1] = PointerGetDatum(acl);
-	replaces[Anum_pg_class_relacl - 1] = true;
-	tuple = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replaces);
-	CatalogTupleUpdate(rel, &tuple->t_self, tuple);
-	updateAclDependencies(RelationRelationId, relid, 0, owner, 0, NULL, nmembers, members);
-	table_close(rel, RowExclusiveLock);
-	CommandCounterIncrement();
-}
-
-static void
-drop_view(Oid relid, DropBehavior behavior)
+void
+vp_view_drop(Oid relid, DropBehavior behavior)
 {
 	ObjectAddress object;
 
@@ -301,52 +282,88 @@ drop_view(Oid relid, DropBehavior behavior)
 	CommandCounterIncrement();
 }
 
-static void
-make_anew(VpAsset *asset, const VpAnalyzed *analyzed)
-{
-	Acl		   *acl = get_acl(asset->stub);
-
-	vp_views_drop(asset, false);
-	vp_views_create(asset, analyzed);
-	if (acl != NULL)
-		set_acl(asset->stub, asset->owner, acl);
-}
-
-static int
-number_of_columns(Oid relid)
-{
-	Relation	rel = relation_open(relid, AccessShareLock);
-	int			n = RelationGetNumberOfAttributes(rel);
-
-	relation_close(rel, NoLock);
-	return n;
-}
-
-void
+bool
 vp_views_replace(VpAsset *asset, const VpAnalyzed *analyzed)
 {
 	int			columns = compare_columns(asset->def, analyzed->query);
 
 	if (columns == 0)
-	{
-		make_anew(asset, analyzed);
-		return;
-	}
-	replace_definition(asset->def, analyzed->query, number_of_columns(asset->def),
-					   asset->owner);
+		return false;
+	vp_view_replace(asset->def, analyzed->query, asset->owner);
 	if (columns == 1)
 		define_stub(asset, true);
+	return true;
+}
+
+static void
+rename_view(Oid view, const char *name)
+{
+	vp_guard_open();
+	RenameRelationInternal(view, name, true, false);
+	vp_guard_close();
+	CommandCounterIncrement();
+}
+
+/* "<name>_old_<oid>" is free: its own relation has been called so at most. */
+static void
+rename_aside(Oid view)
+{
+	rename_view(view, makeObjectName(get_rel_name(view), "old", psprintf("%u", view)));
+}
+
+void
+vp_views_set_aside(const VpAsset *asset)
+{
+	rename_aside(asset->stub);
+	rename_aside(asset->def);
+}
+
+void
+vp_views_follow_name(const VpAsset *asset)
+{
+	char	   *name = vp_definition_name(asset->schema, asset->name, asset->def);
+
+	if (strcmp(name, get_rel_name(asset->def)) != 0)
+		rename_view(asset->def, name);
 }
 
 void
 vp_views_drop(const VpAsset *asset, bool cascade)
 {
-	drop_view(asset->stub, cascade ? DROP_CASCADE : DROP_RESTRICT);
-	drop_view(asset->def, cascade ? DROP_CASCADE : DROP_RESTRICT);
+	vp_view_drop(asset->stub, cascade ? DROP_CASCADE : DROP_RESTRICT);
+	vp_view_drop(asset->def, cascade ? DROP_CASCADE : DROP_RESTRICT);
 }
 
 void
 vp_views_comment(const VpAsset *asset)
 {
 	CreateComments(asset->stub, RelationRelationId, 0, asset->options.description);
+}
+
+Query *
+vp_view_placeholder(Oid def)
+{
+	Relation	rel = relation_open(def, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		appendStringInfo(&buf, "%s NULL::%s", i > 0 ? "," : "SELECT",
+						 format_type_extended(att->atttypid, att->atttypmod,
+											  FORMAT_TYPE_TYPEMOD_GIVEN |
+											  FORMAT_TYPE_FORCE_QUALIFY));
+		if (OidIsValid(att->attcollation))
+			appendStringInfo(&buf, " COLLATE %s",
+							 generate_collation_name(att->attcollation));
+		appendStringInfo(&buf, " AS %s", quote_identifier(NameStr(att->attname)));
+	}
+	appendStringInfoString(&buf, " WHERE false");
+	relation_close(rel, NoLock);
+	return parse_analyze_fixedparams(linitial_node(RawStmt,
+												   raw_parser(buf.data, RAW_PARSE_DEFAULT)),
+									 buf.data, NULL, 0, NULL);
 }

@@ -75,6 +75,17 @@ calls_user_code(Node *node, void *context)
 }
 
 void
+vp_refuse_detached(const VpAsset *asset)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("asset %s is detached from %s", asset->display,
+					(char *) linitial(asset->detached_sources)),
+			 errdetail("Its stored version is read, but it can't be computed."),
+			 errhint("Call vibepiper.attach_source() when the source is as it shall be.")));
+}
+
+void
 vp_compute(const VpAsset *asset, Snapshot snapshot, bool own_changes,
 		   DestReceiver *dest)
 {
@@ -83,6 +94,8 @@ vp_compute(const VpAsset *asset, Snapshot snapshot, bool own_changes,
 	PlannedStmt *plan;
 	QueryDesc  *desc;
 
+	if (asset->detached)
+		vp_refuse_detached(asset);
 	PushCopiedSnapshot(snapshot);
 	if (own_changes)
 		UpdateActiveSnapshotCommandId();

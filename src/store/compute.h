@@ -29,6 +29,9 @@ extern void vp_identity_enter(VpIdentity *identity, const VpAsset *asset,
 							  List *pipeline_settings);
 extern void vp_identity_leave(const VpIdentity *identity);
 
+/* Error (55000): a source is detached, so there is nothing to compute. */
+extern void vp_refuse_detached(const VpAsset *asset) pg_attribute_noreturn();
+
 /*
  * Send the definition's rows, as the snapshot sees its sources, to dest; with
  * own_changes, also what this transaction did since the snapshot was taken.

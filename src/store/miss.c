@@ -76,6 +76,8 @@ static Memo *computing = NULL;
 bool
 vp_miss_is_error(const VpAssetInfo *info)
 {
+	if (info->detached)
+		return true;
 	if (info->lazy)
 		return false;
 	return on_miss == ON_MISS_ASSET ? info->error_on_miss : on_miss == ON_MISS_ERROR;
@@ -158,6 +160,8 @@ memo_of(EState *statement)
 static void
 raise_miss(const VpAssetInfo *info)
 {
+	if (info->detached)
+		vp_refuse_detached(vp_asset_by_id(info->id));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("asset %s has no stored version", vp_relation_name(info->stub)),

@@ -51,7 +51,7 @@
 enum
 {
 	ASSET_ID = 1, ASSET_DEF, ASSET_STUB, ASSET_PIPELINE, ASSET_LAZY,
-	ASSET_ERROR_ON_MISS
+	ASSET_ERROR_ON_MISS, ASSET_DETACHED
 };
 
 /* What the mapping says, checked against the slots. */
@@ -169,6 +169,7 @@ read_info(Oid def, VpAssetInfo *info)
 		info->lazy = DatumGetBool(heap_getattr(tuple, ASSET_LAZY, desc, &isnull));
 		info->error_on_miss = DatumGetBool(heap_getattr(tuple, ASSET_ERROR_ON_MISS,
 														desc, &isnull));
+		info->detached = DatumGetBool(heap_getattr(tuple, ASSET_DETACHED, desc, &isnull));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

@@ -24,6 +24,7 @@ typedef struct VpAssetInfo
 	Oid			owner;
 	bool		lazy;
 	bool		error_on_miss;
+	bool		detached;		/* from a source: can't be computed */
 } VpAssetInfo;
 
 typedef struct VpResolution

@@ -121,14 +121,14 @@ SELECT asset, status, reason FROM vibepiper.run('df', parallel => false);
 SELECT max(last), sum(n) FROM df.daily;
 SELECT sum(n) FROM df_src.on_daily;
 
--- Other changes of columns are refused while something depends on the stub
+-- Other changes of columns are refused while a user's view depends on the stub, not for other assets
 SELECT pg_temp.sqlstate($$SELECT vibepiper.define_asset('df.daily', 'SELECT day, sum(amount) AS total, count(*) AS n FROM df_src.orders GROUP BY day')$$);
 SELECT sum(n) FROM df_src.on_daily;
 SELECT vibepiper.define_asset('df.monthly', $$SELECT extract(month FROM day)::int AS month, sum(n) AS n FROM df.daily GROUP BY 1$$);
 DROP VIEW df_src.on_daily;
 SELECT pg_temp.sqlstate($$SELECT vibepiper.define_asset('df.daily', 'SELECT day, sum(amount) AS total, count(*) AS n FROM df_src.orders GROUP BY day')$$);
 SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'df' AND table_name = 'daily' ORDER BY ordinal_position;
--- and otherwise made anew, with the grants
+-- The stub is made anew, with the grants
 SELECT vibepiper.drop_asset('df.monthly');
 SELECT vibepiper.define_asset('df.daily', 'SELECT day::timestamp AS day, sum(amount)::int AS total FROM df_src.orders GROUP BY day', description => 'made anew');
 SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'df' AND table_name = 'daily' ORDER BY ordinal_position;

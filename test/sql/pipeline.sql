@@ -130,7 +130,7 @@ SELECT * FROM pd.inherits;
 SELECT vibepiper.define_pipeline('pd4', schemas => '{}');
 SELECT schemas FROM pipes WHERE pipeline = 'pd4';
 
--- A pipeline whose schema was dropped by hand has none until it is defined again
+-- A pipeline goes with its last schema
 CREATE SCHEMA pd_gone;
 SELECT vibepiper.define_pipeline('pd_lost', schemas => '{pd_gone}');
 SELECT vibepiper.define_asset('pd_gone.a', 'SELECT 1 AS x');

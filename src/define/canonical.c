@@ -1,0 +1,60 @@
+/*
+ * canonical.c
+ *	  A definition as text, from what is stored of it.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "common/settings.h"
+#include "define/canonical.h"
+
+char *
+vp_query_text(const Query *query, List *environment)
+{
+	int			guc_level = NewGUCNestLevel();
+	Query	   *copy = copyObject(unconstify(Query *, query));
+	char	   *text;
+
+	vp_settings_apply(environment);
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	AcquireRewriteLocks(copy, false, false);
+	text = pg_get_querydef(copy, false);
+	AtEOXact_GUC(false, guc_level);
+	return text;
+}
+
+char *
+vp_definition_text(const VpAsset *asset)
+{
+	Relation	rel = relation_open(asset->def, AccessShareLock);
+	char	   *text = vp_query_text(get_view_query(rel), asset->environment);
+
+	relation_close(rel, NoLock);
+	return text;
+}
+
+VpHash
+vp_canonical_hash(const VpAsset *asset)
+{
+	char	   *text = vp_definition_text(asset);
+	VpHash		hash = vp_hash_bytes(text, strlen(text), 0);
+
+	pfree(text);
+	return hash;
+}
+
+char *
+vp_present_text(const VpAsset *asset)
+{
+	if (asset->detached)
+		return asset->detached_query;
+	return vp_hash_equal(vp_canonical_hash(asset), asset->canonical)
+		? asset->query : vp_definition_text(asset);
+}
