@@ -9,7 +9,7 @@
 #include "utils/guc.h"
 
 #include "common/shmem.h"
-#include "define/owned.h"
+#include "define/ddl.h"
 #include "store/executor.h"
 #include "store/guard.h"
 #include "store/miss.h"
@@ -29,7 +29,7 @@ _PG_init(void)
 	vp_shmem_init();
 	vp_staged_init();
 	vp_guard_init();
-	vp_owned_init();
+	vp_ddl_init();
 	vp_planner_init();
 	vp_executor_init();
 	vp_miss_init();

@@ -66,6 +66,7 @@ CREATE TABLE vibepiper.query_text (
 	query text NOT NULL
 );
 CREATE INDEX query_text_definition_idx ON vibepiper.query_text (definition);
+ALTER TABLE vibepiper.query_text REPLICA IDENTITY FULL;	-- a publication FOR ALL TABLES has it, too
 SELECT pg_catalog.pg_extension_config_dump('vibepiper.query_text', '');
 
 CREATE TABLE vibepiper.dependency (
@@ -76,6 +77,7 @@ CREATE TABLE vibepiper.dependency (
 	CHECK ((upstream_id IS NULL) <> (source IS NULL)),
 	UNIQUE (asset_id, upstream_id, source)
 );
+ALTER TABLE vibepiper.dependency REPLICA IDENTITY FULL;
 CREATE INDEX dependency_upstream_id_idx ON vibepiper.dependency (upstream_id) WHERE upstream_id IS NOT NULL;
 CREATE INDEX dependency_source_idx ON vibepiper.dependency (source) WHERE source IS NOT NULL;
 

@@ -17,7 +17,9 @@ CREATE VIEW vibepiper.pipelines AS
 		c.relowner::regrole AS owner,
 		vibepiper.schemas_of(p.view) AS schemas,
 		(SELECT count(*) FROM vibepiper.asset a WHERE a.pipeline_id = p.pipeline_id) AS assets,
-		p.max_workers, p.publish, p.storage, p.on_miss, p.settings, p.keep_versions,
+		p.max_workers, p.publish, p.storage, p.on_miss,
+		CASE WHEN vibepiper.may_see(c.relowner) THEN p.settings END AS settings,
+		p.keep_versions,
 		p.description, p.created_at
 	FROM vibepiper.pipeline p JOIN pg_class c ON c.oid = p.view;
 COMMENT ON VIEW vibepiper.pipelines IS 'One row per pipeline.';
@@ -29,7 +31,7 @@ COMMENT ON COLUMN vibepiper.pipelines.max_workers IS 'workers of a parallel run;
 COMMENT ON COLUMN vibepiper.pipelines.publish IS 'run, succeeded or asset: what a run publishes when';
 COMMENT ON COLUMN vibepiper.pipelines.storage IS 'unlogged or logged, for assets that do not say';
 COMMENT ON COLUMN vibepiper.pipelines.on_miss IS 'compute or error, for assets that do not say';
-COMMENT ON COLUMN vibepiper.pipelines.settings IS 'settings for its assets'' queries';
+COMMENT ON COLUMN vibepiper.pipelines.settings IS 'settings for its assets'' queries; for the owner and pg_read_all_stats';
 COMMENT ON COLUMN vibepiper.pipelines.keep_versions IS 'published versions kept per asset';
 COMMENT ON COLUMN vibepiper.pipelines.description IS 'as given';
 COMMENT ON COLUMN vibepiper.pipelines.created_at IS 'when it was first defined';
@@ -140,10 +142,11 @@ CREATE VIEW vibepiper.versions AS
 		v.as_of + a.cache_ttl AS expires_at,
 		v.invalidated,
 		v.code_hash = a.code_hash AS current_code,
-		v.data_hash,
+		CASE WHEN pg_has_role(d.relowner, 'USAGE') THEN v.data_hash END AS data_hash,
 		format('%I.%I', 'vibepiper_store', sc.relname) AS slot
 	FROM vibepiper.version v
 		JOIN vibepiper.asset a USING (asset_id)
+		JOIN pg_class d ON d.oid = a.def
 		JOIN pg_class c ON c.oid = a.stub
 		JOIN pg_namespace n ON n.oid = c.relnamespace
 		LEFT JOIN pg_class sc ON sc.oid = v.slot;
@@ -160,7 +163,7 @@ COMMENT ON COLUMN vibepiper.versions.as_of IS 'last instant at which it was know
 COMMENT ON COLUMN vibepiper.versions.expires_at IS 'when cache_ttl passes; null: never';
 COMMENT ON COLUMN vibepiper.versions.invalidated IS 'by invalidate()';
 COMMENT ON COLUMN vibepiper.versions.current_code IS 'was it computed by the asset''s present code?';
-COMMENT ON COLUMN vibepiper.versions.data_hash IS 'hash of its rows, whatever their order';
+COMMENT ON COLUMN vibepiper.versions.data_hash IS 'hash of its rows, whatever their order; for the owner';
 COMMENT ON COLUMN vibepiper.versions.slot IS 'relation that holds it';
 
 CREATE VIEW vibepiper.runs AS

@@ -407,6 +407,21 @@ vp_asset_delete(int32 id)
 }
 
 void
+vp_asset_rename_query(Oid def, const char *old_name)
+{
+	static VpStatement statement = {
+		"UPDATE vibepiper.query_text SET definition = (SELECT relname FROM pg_class"
+		" WHERE oid = $1) WHERE definition = $2", 2, {OIDOID, TEXTOID}
+	};
+	Datum		values[2] = {ObjectIdGetDatum(def), CStringGetTextDatum(old_name)};
+	VpSpi		spi;
+
+	vp_spi_open(&spi);
+	(void) vp_spi_run(&statement, values, NULL, false);
+	vp_spi_close(&spi);
+}
+
+void
 vp_asset_forget_texts(void)
 {
 	static VpStatement statement = {

@@ -74,6 +74,9 @@ extern VpAsset *vp_asset_by_name(const char *name);
 /* Error (42501) unless the current user has the owner's rights. */
 extern void vp_asset_check_owner(const VpAsset *asset);
 
+/* The definition was called otherwise. */
+extern void vp_asset_rename_query(Oid def, const char *old_name);
+
 /* Remove texts of definitions that are gone. */
 extern void vp_asset_forget_texts(void);
 

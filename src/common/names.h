@@ -15,4 +15,7 @@ extern RangeVar *vp_name_parse(const char *name);
 /* schema.name, quoted as needed; palloc'd */
 extern char *vp_relation_name(Oid relid);
 
+/* Owner of a relation, InvalidOid if it is gone; takes no lock. */
+extern Oid	vp_relation_owner(Oid relid);
+
 #endif							/* VP_NAMES_H */

@@ -26,6 +26,7 @@
 #include "common/settings.h"
 #include "compat/compat.h"
 #include "define/analyze.h"
+#include "store/replace.h"
 
 void
 vp_analyze_error_callback(void *text)
@@ -136,6 +137,7 @@ typedef struct Collected
 	List	   *upstreams;
 	List	   *sources;
 	List	   *views;			/* that were looked into */
+	Oid			unadopted;		/* a definition that no asset has, if any */
 } Collected;
 
 static bool collect_walker(Node *node, void *context);
@@ -192,6 +194,21 @@ collect_relation(Oid relid, Collected *c)
 	relation_close(rel, NoLock);
 }
 
+/* The stub of no asset, or a view that calls read_asset() by itself. */
+static void
+collect_call(Oid def, Collected *c)
+{
+	VpAsset    *asset;
+
+	if (!OidIsValid(def))
+		return;
+	asset = vp_asset_by_def(def);
+	if (asset != NULL)
+		c->upstreams = list_append_unique_int(c->upstreams, asset->id);
+	else
+		c->unadopted = def;
+}
+
 static bool
 collect_walker(Node *node, void *context)
 {
@@ -206,20 +223,24 @@ collect_walker(Node *node, void *context)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
+		collect_call(vp_rte_definition(rte), context);
 		if (rte->rtekind == RTE_RELATION && !list_member_oid(((Collected *) context)->views, rte->relid))
 			collect_relation(rte->relid, context);
 	}
 	return query_tree_walker((Query *) node, collect_walker, context, 0);
 }
 
-void
-vp_analyze_reads(Query *query, List **upstreams, List **sources)
+Oid
+vp_analyze_reads(Query *query, Oid self, List **upstreams, List **sources)
 {
 	Collected	c = {0};
 
+	if (OidIsValid(self))
+		c.views = list_make1_oid(self);
 	(void) collect_walker((Node *) query, &c);
 	*upstreams = c.upstreams;
 	*sources = c.sources;
+	return c.unadopted;
 }
 
 static Query *
@@ -237,7 +258,7 @@ analyze_as(const char *text, RawStmt *raw, List *environment, Oid owner)
 
 	vp_settings_apply(environment);
 	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(owner, security | SECURITY_RESTRICTED_OPERATION);
 	error_context_stack = &callback;
 	query = parse_analyze_fixedparams(copyObject(raw), text, NULL, 0, NULL);
 	(void) check_walker((Node *) query, NULL);
@@ -251,12 +272,19 @@ VpAnalyzed *
 vp_analyze(const char *text, List *environment, Oid owner)
 {
 	VpAnalyzed *a = palloc0(sizeof(VpAnalyzed));
+	Oid			unadopted;
 
 	a->text = text;
 	a->raw = vp_analyze_parse(text);
 	a->query = analyze_as(text, a->raw, environment, owner);
 	check_columns(a->query);
-	vp_analyze_reads(a->query, &a->upstreams, &a->sources);
+	unadopted = vp_analyze_reads(a->query, InvalidOid, &a->upstreams, &a->sources);
+	if (OidIsValid(unadopted))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the query reads %s, which is the definition of no asset",
+						vp_relation_name(unadopted)),
+				 errhint("After a restore, call vibepiper.adopt_assets().")));
 	return a;
 }
 

@@ -27,8 +27,12 @@ extern RawStmt *vp_analyze_parse(const char *text);
  */
 extern VpAnalyzed *vp_analyze(const char *text, List *environment, Oid owner);
 
-/* Assets (ids) and other relations that a query reads, through views too. */
-extern void vp_analyze_reads(Query *query, List **upstreams, List **sources);
+/*
+ * Assets (ids) and other relations that a query reads, through views too; the
+ * view `self`, whose query it is, does not count (InvalidOid: it is stored in none).
+ * Returns a definition among them that no asset has, if any.
+ */
+extern Oid	vp_analyze_reads(Query *query, Oid self, List **upstreams, List **sources);
 
 /*
  * Names of relations that a parsed query mentions and that aren't its own

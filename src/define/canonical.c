@@ -6,6 +6,7 @@
 
 #include "access/relation.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
@@ -13,6 +14,20 @@
 
 #include "common/settings.h"
 #include "define/canonical.h"
+
+/*
+ * Columns of a query's only relation are printed without its name; but before
+ * 16 a stored query has two more entries.  So both get one more.
+ */
+static void
+append_entry(Query *query)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+
+	rte->rtekind = RTE_RESULT;
+	rte->eref = makeAlias("*RESULT*", NIL);
+	query->rtable = lappend(query->rtable, rte);
+}
 
 char *
 vp_query_text(const Query *query, List *environment)
@@ -25,6 +40,7 @@ vp_query_text(const Query *query, List *environment)
 	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	AcquireRewriteLocks(copy, false, false);
+	append_entry(copy);
 	text = pg_get_querydef(copy, false);
 	AtEOXact_GUC(false, guc_level);
 	return text;

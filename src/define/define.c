@@ -164,6 +164,8 @@ resolve_declared(const VpPipeline *pipeline, VpAsset *asset)
 							quote_identifier(get_namespace_name(vp_pipeline_default_schema(pipeline))),
 							quote_identifier(name->relname));
 		upstream = vp_asset_by_name(full);
+		if (pg_class_aclcheck(upstream->stub, asset->owner, ACL_SELECT) != ACLCHECK_OK)
+			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_VIEW, upstream->name);
 		if (list_member_int(asset->declared, upstream->id))
 			continue;
 		asset->declared = lappend_int(asset->declared, upstream->id);
@@ -228,9 +230,8 @@ vp_define_graph(void)
 	return graph;
 }
 
-/* Error if reading these upstreams makes the asset depend on itself. */
-static void
-check_cycle(const VpAsset *asset, List *upstreams)
+void
+vp_define_check_cycle(const VpAsset *asset, List *upstreams)
 {
 	int			self = -1;
 	VpGraph    *graph;
@@ -418,7 +419,7 @@ change_asset(VpRebuild *rebuild, const VpPipeline *pipeline, const VpAsset *old,
 		vp_dependencies_are(asset->id, a->upstreams, a->sources,
 							list_difference_int(asset->declared, a->upstreams)))
 		return vp_change(asset->display, "unchanged", NULL);
-	check_cycle(asset, list_union_int(a->upstreams, asset->declared));
+	vp_define_check_cycle(asset, list_union_int(a->upstreams, asset->declared));
 	if (code)
 		give_views(rebuild, asset, a);
 	vp_slot_check_indexes(asset, pipeline->settings);
@@ -438,7 +439,7 @@ vp_redefine(VpRebuild *rebuild, const VpAsset *old, VpAsset *asset, const char *
 	bool		settings_matter;
 
 	asset->code_hash = vp_define_code_hash(a->query, asset->environment, &settings_matter);
-	check_cycle(asset, list_union_int(a->upstreams, asset->declared));
+	vp_define_check_cycle(asset, list_union_int(a->upstreams, asset->declared));
 	give_views(rebuild, asset, a);
 	if (text == asset->query || strcmp(text, asset->query) == 0)
 		asset->canonical = vp_canonical_hash(asset);

@@ -54,6 +54,9 @@ extern VpHash vp_define_signature(Oid def, List *indexes);
 /* Code hash of an analyzed query; settings count only if it needs them. */
 extern VpHash vp_define_code_hash(Query *query, List *environment, bool *settings_matter);
 
+/* Error (42P19) if reading these upstreams makes the asset depend on itself. */
+extern void vp_define_check_cycle(const VpAsset *asset, List *upstreams);
+
 /* All assets of the database with their dependencies; nodes have ids and names. */
 extern VpGraph *vp_define_graph(void);
 

@@ -44,8 +44,8 @@ check_choice(const char *what, const char *value, const char *const *choices, in
 			 errhint("Use %s.", list.data)));
 }
 
-static void
-check_options(const VpPipeline *p)
+void
+vp_pipeline_check(const VpPipeline *p)
 {
 	static const char *const publish[] = {"run", "succeeded", "asset"};
 	static const char *const storage[] = {"unlogged", "logged"};
@@ -186,7 +186,7 @@ vp_define_pipeline(VpPipeline *wanted, List *schema_names)
 {
 	VpPipeline *old = vp_pipeline_find(wanted->name);
 
-	check_options(wanted);
+	vp_pipeline_check(wanted);
 	if (schema_names == NIL)
 		schema_names = list_make1(wanted->name);
 	if (old == NULL)

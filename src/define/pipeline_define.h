@@ -18,6 +18,9 @@ extern void vp_define_pipeline(VpPipeline *wanted, List *schema_names);
 /* With all its assets, if cascade; else error (2BP01) when it has any. */
 extern void vp_drop_pipeline(const VpPipeline *pipeline, bool cascade);
 
+/* Error (22023, 42602) unless name and options are such as they may be. */
+extern void vp_pipeline_check(const VpPipeline *pipeline);
+
 /*
  * In the sql_drop event trigger: forget pipelines whose views were dropped.
  * Error (2BP01) if one still has assets.

@@ -18,6 +18,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
+#include "commands/comment.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -212,9 +213,25 @@ is_definition(RangeVar *name)
 		get_rel_namespace(relid) == vp_extension()->def_schema;
 }
 
+/* A note is written once by a restore, and then by us. */
+static bool
+changes_note(const CommentStmt *stmt)
+{
+	RangeVar   *name;
+	Oid			relid;
+
+	if (stmt->objtype != OBJECT_VIEW)
+		return false;
+	name = makeRangeVarFromNameList(castNode(List, stmt->object));
+	if (!is_definition(name))
+		return false;
+	relid = RangeVarGetRelid(name, NoLock, true);
+	return GetComment(relid, RelationRelationId, 0) != NULL;
+}
+
 /*
- * Would the statement change a definition view?  Creating one, as a restore
- * does, and giving it to another owner is allowed.
+ * Would the statement change a definition view?  Creating one with its note,
+ * as a restore does, and giving it to another owner is allowed.
  */
 static bool
 changes_definition(Node *stmt)
@@ -227,6 +244,8 @@ changes_definition(Node *stmt)
 			return ((ViewStmt *) stmt)->replace && is_definition(((ViewStmt *) stmt)->view);
 		case T_RenameStmt:
 			return is_definition(((RenameStmt *) stmt)->relation);
+		case T_CommentStmt:
+			return changes_note((CommentStmt *) stmt);
 		case T_AlterTableStmt:
 			foreach(lc, ((AlterTableStmt *) stmt)->cmds)
 				if (lfirst_node(AlterTableCmd, lc)->subtype != AT_ChangeOwner)

@@ -424,8 +424,8 @@ vp_read_asset(PG_FUNCTION_ARGS)
 	if (!vp_resolve(def, statement->es_snapshot, &res))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("\"%s\" is not the definition of an asset",
-						vp_relation_name(def))));
+				 errmsg("%s is not the definition of an asset", vp_relation_name(def)),
+				 errhint("After a restore, call vibepiper.adopt_assets().")));
 	if (PG_NARGS() == 1)
 		check_caller(&res.info);
 	check_columns(rsinfo->expectedDesc, def, &res.info);

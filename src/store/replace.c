@@ -229,6 +229,14 @@ called_definition(const FuncExpr *call)
 	return arg->constisnull ? InvalidOid : DatumGetObjectId(arg->constvalue);
 }
 
+Oid
+vp_rte_definition(const RangeTblEntry *rte)
+{
+	FuncExpr   *call = rte->rtekind == RTE_FUNCTION ? lone_call(rte) : NULL;
+
+	return call != NULL ? called_definition(call) : InvalidOid;
+}
+
 /* Is the call's column definition list the relation's? */
 static bool
 call_fits(const RangeTblEntry *rte, Oid relid)

@@ -37,4 +37,7 @@ extern void vp_replace_assets(Query *query, VpReplacement *replacement);
 /* The rewritten query of a definition, to be planned or put into another. */
 extern Query *vp_definition_query(Oid def);
 
+/* The definition that the entry reads by read_asset(), if it is such a call. */
+extern Oid	vp_rte_definition(const RangeTblEntry *rte);
+
 #endif							/* VP_REPLACE_H */

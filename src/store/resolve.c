@@ -41,6 +41,7 @@
 
 #include "catalog/version.h"
 #include "common/extension.h"
+#include "common/names.h"
 #include "common/shmem.h"
 #include "compat/compat.h"
 #include "store/marker.h"
@@ -176,21 +177,6 @@ read_info(Oid def, VpAssetInfo *info)
 	return found;
 }
 
-/* Without a lock: a redefinition in progress mustn't stop readers. */
-static Oid
-relation_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
-}
-
 /* The entry with valid info, or NULL if no asset has this definition. */
 static Entry *
 entry_for(Oid def)
@@ -211,7 +197,7 @@ entry_for(Oid def)
 		seen = invalidations;
 		if (!read_info(def, &info))
 			return NULL;
-		info.owner = relation_owner(def);
+		info.owner = vp_relation_owner(def);
 		if (!OidIsValid(info.owner))
 			return NULL;
 	} while (seen != invalidations);

@@ -229,15 +229,13 @@ SELECT vibepiper.define_asset('dfd.all_ways', $$
 $$);
 SELECT upstream, declared FROM vibepiper.dependencies WHERE asset = 'dfd.all_ways' ORDER BY 1;
 SELECT source, kind FROM vibepiper.sources WHERE asset = 'dfd.all_ways' ORDER BY 1;
--- a view in between that is replaced: defined again, the asset depends on what it reads now
+-- a view in between that is replaced: the asset depends on what it reads now
 SELECT vibepiper.define_asset('dfd.through', 'SELECT id, who FROM df_src.over_a');
 CREATE OR REPLACE VIEW df_src.over_a AS SELECT * FROM dfd.b;
-SELECT vibepiper.define_asset('dfd.through', 'SELECT id, who FROM df_src.over_a') <> 'created' AS again;
 SELECT upstream FROM vibepiper.dependencies WHERE asset = 'dfd.through';
--- and if that makes it read itself, it says so
+-- and if that made it read itself, the view is refused
 CREATE OR REPLACE VIEW df_src.over_a AS SELECT id, NULL::date AS day, NULL::text AS customer, who FROM dfd.through;
-SELECT pg_temp.sqlstate($$SELECT vibepiper.define_asset('dfd.through', 'SELECT id, who FROM df_src.over_a')$$);
-SELECT pg_temp.sqlstate('SELECT count(*) FROM dfd.through') <> 'no error' AS refused;
+SELECT upstream FROM vibepiper.dependencies WHERE asset = 'dfd.through';
 CREATE OR REPLACE VIEW df_src.over_a AS SELECT * FROM dfd.a;
 SELECT vibepiper.drop_asset('dfd.through');
 -- a CTE that hides an asset's name is no dependency

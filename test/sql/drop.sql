@@ -135,9 +135,9 @@ ALTER TABLE dr_src.t2 RENAME TO t;
 -- a column of a stub: the asset still reads, or says what is wrong
 ALTER VIEW dr.by_hand RENAME COLUMN x TO z;
 SELECT pg_temp.sqlstate('SELECT z FROM dr.by_hand');
--- to another schema
+-- not to a schema that is not the pipeline's
 CREATE SCHEMA dr_elsewhere;
-SELECT pg_temp.sqlstate('ALTER VIEW dr.c SET SCHEMA dr_elsewhere') IN ('no error', '42809', '0A000') AS sane;
+ALTER VIEW dr.c SET SCHEMA dr_elsewhere;
 SELECT asset, status FROM vibepiper.run('dr', force => true, parallel => false) WHERE asset LIKE '%.c';
 SELECT count(*) FROM vibepiper.plan('dr');
 

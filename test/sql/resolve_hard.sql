@@ -105,11 +105,6 @@ SET ROLE regress_hard_other;
 SELECT vibepiper.define_pipeline('hard_other');
 RESET ROLE;
 ALTER VIEW hard.p SET SCHEMA hard_other;
-SET ROLE regress_hard_other;
-SELECT vibepiper.define_asset('hard_other.p', 'SELECT current_user AS x');
-RESET ROLE;
-SELECT vibepiper.define_asset('hard_other.p', 'SELECT 3 AS x');
-ALTER VIEW hard_other.p SET SCHEMA hard;
 
 -- Recursion of one cached plan while a publication lies between its levels
 CREATE FUNCTION hard_src.down(n int) RETURNS text LANGUAGE plpgsql AS $$

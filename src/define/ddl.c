@@ -1,7 +1,7 @@
 /*
- * owned.c
- *	  DROP OWNED, REASSIGN OWNED and DROP SCHEMA do to pipelines what they do to
- *	  tables.
+ * ddl.c
+ *	  DDL statements that concern pipelines and assets as a whole: DROP OWNED,
+ *	  REASSIGN OWNED, DROP SCHEMA, ALTER SCHEMA ... RENAME.
  *
  * Slots are the extension's, which DROP OWNED won't touch, so we go first.
  * REASSIGN OWNED takes all of an asset along by itself if it may.
@@ -19,7 +19,8 @@
 #include "common/extension.h"
 #include "compat/compat.h"
 #include "define/define.h"
-#include "define/owned.h"
+#include "define/follow.h"
+#include "define/ddl.h"
 #include "define/pipeline_define.h"
 #include "store/guard.h"
 
@@ -77,12 +78,57 @@ drop_schemas(const DropStmt *stmt)
 	vp_pipelines_give_up(schemas);
 }
 
+/* A stub that a partial restore makes without its definition. */
+static void
+restore_error_callback(void *arg)
+{
+	if (geterrcode() == ERRCODE_UNDEFINED_TABLE)
+		errhint("Restore schema vibepiper_def first (pg_dump -n vibepiper_def), then call vibepiper.adopt_assets().");
+}
+
+static bool
+is_read_asset(Node *item)
+{
+	List	   *call;
+	List	   *name;
+
+	if (!IsA(item, RangeFunction))
+		return false;
+	call = linitial_node(List, ((RangeFunction *) item)->functions);
+	if (!IsA(linitial(call), FuncCall))
+		return false;
+	name = ((FuncCall *) linitial(call))->funcname;
+	return list_length(name) == 2 && strcmp(strVal(linitial(name)), "vibepiper") == 0 &&
+		strcmp(strVal(lsecond(name)), "read_asset") == 0;
+}
+
+static bool
+creates_stub(Node *stmt)
+{
+	Node	   *query;
+	ListCell   *lc;
+
+	if (!IsA(stmt, ViewStmt))
+		return false;
+	query = ((ViewStmt *) stmt)->query;
+	if (!IsA(query, SelectStmt))
+		return false;
+	foreach(lc, ((SelectStmt *) query)->fromClause)
+		if (is_read_asset(lfirst(lc)))
+		return true;
+	return false;
+}
+
 static void
 utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
 		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node	   *stmt = pstmt->utilityStmt;
+	ErrorContextCallback callback = {
+		.callback = restore_error_callback,
+		.previous = error_context_stack
+	};
 	bool		ours = (IsA(stmt, DropOwnedStmt) || IsA(stmt, ReassignOwnedStmt)) &&
 	IsTransactionState() && vp_extension()->installed;
 
@@ -93,6 +139,8 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	if (ours && IsA(stmt, DropOwnedStmt))
 		drop_owned(((DropOwnedStmt *) stmt)->roles,
 				   ((DropOwnedStmt *) stmt)->behavior == DROP_CASCADE);
+	if (creates_stub(stmt))
+		error_context_stack = &callback;
 	if (ours)
 		vp_guard_open();		/* slots change owner with their assets */
 	if (prev_utility_hook)
@@ -101,12 +149,16 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
 								params, env, dest, qc);
+	error_context_stack = callback.previous;
 	if (ours)
 		vp_guard_close();
+	if (IsA(stmt, RenameStmt) && ((RenameStmt *) stmt)->renameType == OBJECT_SCHEMA &&
+		IsTransactionState() && vp_extension()->installed)
+		vp_follow_schema_name(((RenameStmt *) stmt)->subname, ((RenameStmt *) stmt)->newname);
 }
 
 void
-vp_owned_init(void)
+vp_ddl_init(void)
 {
 	prev_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = utility;
