@@ -31,18 +31,21 @@ override PG_CONFIG := $(if $(findstring /,$(PG_CONFIG)),$(abspath $(PG_CONFIG)),
 
 # These targets bring what they need, PostgreSQL included, so they must not
 # depend on PGXS being there already.
-SCRIPTED = check demo coverage bench indent check-indent check-layers check-examples
+SCRIPTED = check check-all demo coverage bench indent check-indent check-layers check-examples
 
 ifneq ($(filter $(SCRIPTED),$(MAKECMDGOALS)),)
 
 export PG_CONFIG REGRESS ISOLATION TEST_DB_OPTS
-export CI TESTS RESULTS KEEP COVERAGE_MIN
+export CI TESTS RESULTS KEEP COVERAGE_MIN ON REQUIRED OLD_PG_CONFIG VIBEPIPER_CACHE
 
 .PHONY: $(MAKECMDGOALS)
 .NOTPARALLEL:
 
 check:
 	@test/tools/check.sh
+
+check-all:
+	@test/tools/check-all.sh
 
 demo:
 	@doc/demo/demo.sh

@@ -44,7 +44,7 @@ postgresql_packages() {
 
 # Print the packages that are missing for the features asked for.
 missing_packages() {
-	local feature
+	local feature tool
 	for feature; do
 		case $feature in
 			build)
@@ -54,6 +54,10 @@ missing_packages() {
 				pg_server_works || postgresql_packages ;;
 			tap) perl -MIPC::Run -MTest::More -e 1 2> /dev/null && have prove || echo perl libipc-run-perl ;;
 			indent) have pg_bsd_indent || echo pg-bsd-indent ;;
+			chroot)
+				have debootstrap || echo debootstrap
+				[ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring ;;
+			source) for tool in bison flex bzip2 xz; do have $tool || echo "${tool/#xz/xz-utils}"; done ;;
 		esac
 	done
 }
