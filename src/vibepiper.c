@@ -15,6 +15,7 @@
 #include "store/miss.h"
 #include "store/planner.h"
 #include "store/staged.h"
+#include "store/unlogged.h"
 
 PG_MODULE_MAGIC;
 
@@ -28,6 +29,7 @@ _PG_init(void)
 		return;
 	vp_shmem_init();
 	vp_staged_init();
+	vp_unlogged_init();
 	vp_guard_init();
 	vp_ddl_init();
 	vp_planner_init();

@@ -42,6 +42,7 @@
 #include "store/compute.h"
 #include "store/guard.h"
 #include "store/slot.h"
+#include "store/unlogged.h"
 
 /* "<clause>" of an asset's option indexes, as the statement that it means. */
 static IndexStmt *
@@ -259,6 +260,8 @@ vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
 	ListCell   *lc;
 	Oid			slot = InvalidOid;
 
+	if (persistence == RELPERSISTENCE_UNLOGGED)
+		vp_unlogged_made();
 	vp_guard_open();
 	foreach(lc, vp_slots_reusable(asset->id, snapshot_horizon(), keep_versions, run_id))
 	{
@@ -357,7 +360,7 @@ try_indexes(void *arg)
 	Oid			slot;
 
 	vp_guard_open();
-	slot = create_slot(trial->asset, RELPERSISTENCE_UNLOGGED);
+	slot = create_slot(trial->asset, RELPERSISTENCE_PERMANENT);
 	vp_identity_enter(&identity, trial->asset, trial->pipeline_settings);
 	create_indexes(slot, trial->asset);
 	vp_identity_leave(&identity);
