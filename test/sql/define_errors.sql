@@ -41,7 +41,7 @@ SELECT vibepiper.define_asset('de.e', 'SELECT id
 FROM de_src.t
 WHERE nonsense > 3');
 SELECT vibepiper.define_asset('de.e', 'SELEKT 1');
-SELECT vibepiper.define_asset('de.e', 'SELECT ''ü'', no_such_function(id) AS x FROM de_src.t');
+SELECT vibepiper.define_asset('de.e', 'SELECT ''ü'', no_such_column AS x FROM de_src.t');
 SELECT vibepiper.define_asset('de.e', 'SELECT ''not closed');
 SELECT vibepiper.define_asset('de.a', 'SELECT id, y FROM de_src.t');
 SELECT vibepiper.asset_query('de.a');

@@ -12,6 +12,7 @@ CREATE FUNCTION plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text;
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+		CONTINUE WHEN line ~ 'Window:';
 		RETURN NEXT regexp_replace(line, '_\d+_\d+', '_#', 'g');
 	END LOOP;
 END $$;

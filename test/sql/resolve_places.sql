@@ -22,7 +22,9 @@ CREATE FUNCTION plan_of(query text, options text = 'COSTS OFF') RETURNS SETOF te
 DECLARE line text;
 BEGIN
 	FOR line IN EXECUTE format('EXPLAIN (%s) %s', options, query) LOOP
-		CONTINUE WHEN line ~ 'Index Searches:';
+		CONTINUE WHEN line ~ '(Index Searches|Replaces):';
+		line := regexp_replace(line, 'InitPlan minmax_', 'InitPlan ');
+		line := regexp_replace(line, 'unnamed_subquery(_\d+)?|"\*SELECT\* \d+"', 'unnamed');
 		line := regexp_replace(line, '_\d+_\d+', '_#', 'g');
 		line := regexp_replace(line, ' \(returns \$\d+\)', '');
 		RETURN NEXT regexp_replace(line, 'actual rows=(\d+)[.0]* loops', 'rows=\1 loops');

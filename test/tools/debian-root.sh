@@ -108,7 +108,7 @@ prepare() {
 # In namespaces of their own, so that mounts, processes and shared memory end
 # with it, whatever happens.
 check_isolated() {
-	local chroot=$1 layer=$cache/layer results=
+	local chroot=$1 layer=$cache/layer
 	shift
 	mount -t tmpfs tmpfs "$layer"
 	mkdir "$layer/up" "$layer/work" "$layer/root"
@@ -118,13 +118,12 @@ check_isolated() {
 	copy_tree "$layer/root/build"
 	chown -R root: "$layer/root/build"
 	if [ -n "$RESULTS" ]; then
-		mkdir -p "$RESULTS" "$layer/root/results"
-		mount --bind "$RESULTS" "$layer/root/results"
-		results=/results
+		mkdir -p "$RESULTS" "$layer/root$RESULTS"
+		mount --bind "$RESULTS" "$layer/root$RESULTS"
 	fi
 	[ -z "$old" ] || set -- "$@" "OLD_PG_CONFIG=/usr/lib/postgresql/$old/bin/pg_config"
 	chroot "$layer/root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-		make --no-print-directory -C /build check "PG_CONFIG=/usr/lib/postgresql/$v/bin/pg_config" "$@" "RESULTS=$results"
+		make --no-print-directory -C /build check "PG_CONFIG=/usr/lib/postgresql/$v/bin/pg_config" "$@"
 }
 
 # ----
