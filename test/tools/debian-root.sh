@@ -41,7 +41,7 @@ chroot_of() { echo "$cache/pg$1-$({ declare -f base_system install_server; echo 
 default_mirror() {
 	# shellcheck source=/dev/null
 	[ "$(. /etc/os-release && echo "$ID")" = debian ] || return 0
-	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '!/security/ && !n++'
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '/^https?:/ && !/security/ && !n++'
 }
 
 # base_system NEW SUITE
@@ -82,7 +82,6 @@ install_server() {
 	umount "$new/proc"
 }
 
-# In a private mount namespace.
 make_chroot() {
 	if [ -n "$old" ]; then cp -a --reflink=auto "$(chroot_of "$old")" "$1"
 	else base_system "$1" "$suites"; fi
@@ -90,7 +89,8 @@ make_chroot() {
 	install_server "$1" $suites
 }
 
-# The chroot is made under another name, so that it is always complete.
+# In a private mount namespace.  The chroot is made under another name, so that
+# it is always complete.
 prepare() {
 	local chroot
 	chroot=$(chroot_of "$v")
@@ -149,13 +149,14 @@ unshare --mount --pid --ipc --fork --propagation private mount -t tmpfs tmpfs /m
 	die "this machine allows no namespaces and mounts, which a chroot needs"
 mkdir -p "$cache/layer"
 cache=$(cd "$cache" && pwd)
+exec 9> "$cache/pg$v.lock"
 
 case $action in
 	prepare)
-		exec 9> "$cache/pg$v.lock"
 		flock 9
 		isolate prepare 9>&- ;;
 	check)
-		isolate check_isolated "$(chroot_of "$v")" "$@" ;;
+		flock --shared 9   # another tree may want to make another chroot
+		isolate check_isolated "$(chroot_of "$v")" "$@" 9>&- ;;
 	*) die "no such action: $action" ;;
 esac
