@@ -61,6 +61,7 @@ sub run_node
 	{
 		my $check = JSON::PP::decode_json($line);
 		if (exists $check->{finished}) { $finished = 1; next }
+		if (exists $check->{not_run}) { not_run($check->{not_run}); next }
 		ok($check->{ok}, $check->{name}) or diag("got:    $check->{got}\nwanted: $check->{wanted}");
 	}
 	ok($ok && $finished, "$script came to its end") or diag($errors);

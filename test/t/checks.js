@@ -8,6 +8,7 @@ exports.ok = (ok, name, got, wanted) =>
     console.log(JSON.stringify({ ok: !!ok, name, got: text(got), wanted: text(wanted) }));
 exports.is = (got, wanted, name) => exports.ok(util.isDeepStrictEqual(got, wanted), name, got, wanted);
 exports.like = (got, wanted, name) => exports.ok(wanted.test(String(got)), name, got, String(wanted));
+exports.not_run = what => console.log(JSON.stringify({ not_run: what }));
 
 // The error of a promise that must fail.
 exports.error_of = promise => promise.then(() => { throw new Error('there was no error'); }, e => e);

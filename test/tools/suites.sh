@@ -109,6 +109,7 @@ tap_suite() {
 			echo "skipped   tap/$name: $(sed -n 's/.*skipped: *//p' "$log" | head -n 1)"
 		else
 			pass "tap/$name"
+			sed -n "s/^# not run: /skipped   of tap\/$name: /p" "$log"
 		fi
 	done
 }
