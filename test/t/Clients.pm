@@ -5,10 +5,11 @@ use warnings;
 use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Basename;
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(node_pg run_node not_run pgbouncer_version start_pgbouncer pipeline_of_runs);
+our @EXPORT = qw(node_pg run_node not_run pgbouncer_version start_pgbouncer stop_pgbouncer start_pgbench pipeline_of_runs);
 
 my $here = dirname(abs_path(__FILE__));
 
@@ -74,39 +75,60 @@ sub pgbouncer_version
 	my $output = '';
 	local $ENV{PATH} = "$ENV{PATH}:/usr/sbin";
 	my $program = $ENV{PGBOUNCER} // 'pgbouncer';
-	eval { IPC::Run::run([ $program, '--version' ], '<', \undef, '>', \$output, '2>', \undef) } or return;
+	eval { IPC::Run::run([ $program, '--version' ], '<', \undef, '>&', \$output) } or return;
 	return ($1 * 100 + $2, "$1.$2") if $output =~ /(\d+)\.(\d+)/;
 	return;
 }
 
 # A pooler in front of the server, as the same user, with a socket in a folder
-# of its own.  Returns what clients need to know, and "stop".
+# of its own.  Returns a node whose sessions go through it; pass it to
+# stop_pgbouncer in the end.
 sub start_pgbouncer
 {
 	my ($node, %settings) = @_;
 	my $folder = PostgreSQL::Test::Utils::tempdir_short();
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $user = getpwuid($<);
-	my $log = $PostgreSQL::Test::Utils::log_path . '/pgbouncer_' . $node->name . '.log';
+	my $log = "$folder/log";
+	my $output = '';
 
 	append_to_file("$folder/users", qq("$user" ""\n));
-	append_to_file("$folder/ini", "[databases]\npostgres = host=@{[$node->host]} port=@{[$node->port]}\n[pgbouncer]\n" .
-		join('', map { "$_\n" } "listen_addr =", "listen_port = $port", "unix_socket_dir = $folder", "auth_type = trust",
-			"auth_file = $folder/users", "pool_mode = transaction", "logfile = $log", "admin_users = $user",
-			"ignore_startup_parameters = extra_float_digits,options", map({ "$_ = $settings{$_}" } sort keys %settings)));
+	append_to_file("$folder/ini", join("\n",
+		'[databases]', 'postgres = host=' . $node->host . ' port=' . $node->port,
+		'[pgbouncer]', 'listen_addr =', "listen_port = $port", "unix_socket_dir = $folder", 'auth_type = trust',
+		"auth_file = $folder/users", 'pool_mode = transaction', "logfile = $log", "admin_users = $user",
+		map({ "$_ = $settings{$_}" } sort keys %settings)) . "\n");
 	local $ENV{PATH} = "$ENV{PATH}:/usr/sbin";
-	my $output = '';
-	my $run = IPC::Run::start([ $ENV{PGBOUNCER} // 'pgbouncer', '-q', "$folder/ini" ], '<', \undef, '>&', \$output);
+	my $run = IPC::Run::start([ $ENV{PGBOUNCER} // 'pgbouncer', "$folder/ini" ], '<', \undef, '>&', \$output);
 
-	# It listens when the log says that the process is up, or it has ended.
+	# Its log says when it listens.
 	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		last if -e $log && slurp_file($log) =~ /process up/;
 		BAIL_OUT("pgbouncer ended: $output") unless $run->pumpable;
 		select(undef, undef, undef, 0.1);
 	}
-	return { host => $folder, port => $port, user => $user, log => $log, run => $run,
-		stop => sub { $run->signal('INT'); $run->finish } };
+	return bless { %$node, _host => $folder, _port => $port, pgbouncer => $run }, ref $node;
+}
+
+sub stop_pgbouncer
+{
+	my ($pooled) = @_;
+	$pooled->{pgbouncer}->kill_kill;
+	return;
+}
+
+# pgbench with scripts given as text; returns whether all went well, and its output.
+sub start_pgbench
+{
+	my ($node, $mode, $clients, $transactions, $script) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
+	my $output = '';
+
+	append_to_file($file, $script);
+	my $run = IPC::Run::start([ 'pgbench', '-n', '-M', $mode, '-c', $clients, '-t', $transactions, '--random-seed=7', '-f', $file,
+		'-h', $node->host, '-p', $node->port, 'postgres' ], '<', \undef, '>&', \$output);
+	return { run => $run, output => \$output };
 }
 
 # A pipeline "n" whose rows say which run they are of: a reads the counter, b
