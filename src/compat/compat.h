@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "access/hio.h"
 #include "access/sysattr.h"
 #include "catalog/index.h"
 #include "catalog/pg_namespace.h"
@@ -45,6 +46,18 @@
 	RelationSetNewRelfilenumber(rel, persistence)
 #define vp_name_list(text)			stringToQualifiedNameList(text, NULL)
 #endif
+
+/*
+ * Since 16 a bulk insert extends the file by as many pages as it did so far, up
+ * to 64: half of a small file stays empty.
+ */
+static inline void
+vp_limit_extension(BulkInsertStateData *bistate, uint32 pages)
+{
+#if PG_VERSION_NUM >= 160000
+	bistate->already_extended_by = Min(bistate->already_extended_by, pages);
+#endif
+}
 
 /* The planner hook got the EXPLAIN state in 19. */
 #if PG_VERSION_NUM >= 190000

@@ -23,6 +23,7 @@
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
+#include "compat/compat.h"
 #include "store/fill.h"
 
 #define BATCH 32
@@ -37,6 +38,7 @@ typedef struct FillReceiver
 	Relation	rel;
 	TupleDesc	desc;
 	BulkInsertState bistate;
+	BlockNumber npages;			/* written so far */
 	CommandId	cid;
 	int			nvarlena;		/* columns of variable length ... */
 	int		   *varlena;		/* ... and which */
@@ -82,9 +84,13 @@ flush(FillReceiver *f)
 {
 	if (f->nbatch == 0)
 		return;
+	vp_limit_extension(f->bistate, f->npages / 16);
 	table_multi_insert(f->rel, f->batch, f->nbatch, f->cid, OPTIONS, f->bistate);
 	for (int i = 0; i < f->nbatch; i++)
+	{
+		f->npages = Max(f->npages, ItemPointerGetBlockNumber(&f->batch[i]->tts_tid) + 1);
 		ExecClearTuple(f->batch[i]);
+	}
 	f->nbatch = 0;
 	MemoryContextReset(f->batch_context);
 }

@@ -95,6 +95,9 @@ is(as_reader(q{SELECT rows FROM vibepiper.assets WHERE asset = 'shop.orders'}), 
 is($node->safe_psql('postgres', q{SELECT bytes = pg_total_relation_size(slot::regclass) FROM vibepiper.assets JOIN vibepiper.versions v USING (asset, bytes)
 	WHERE asset = 'shop.orders' AND v.published}), 't', 'and the size on disk');
 
+cmp_ok($node->safe_psql('postgres', q{SELECT pg_relation_size(slot::regclass)::float / pg_relation_size('raw.plain') FROM vibepiper.versions
+	WHERE asset = 'shop.orders' AND published}), '<=', 1.1, 'which is that of a table that VACUUM has trimmed');
+
 # ---- rights
 
 is($node->safe_psql('postgres', q{SELECT has_table_privilege('reader', 'shop.orders', 'SELECT'), has_table_privilege('reader', 'shop.orders', 'INSERT'),
