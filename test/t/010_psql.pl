@@ -103,6 +103,35 @@ SKIP:
 	like(output('SELECT v FROM n.a WHERE k = $1 \bind x \g'), qr/^ERROR:  invalid input syntax for type integer: "x"/, '\bind of what is no number');
 }
 
+# ---- locks and isolation
+
+my %session = map { $_ => $node->background_psql('postgres', on_error_stop => 0) } 'one', 'two';
+$session{one}->query_safe('BEGIN; LOCK TABLE n.a IN EXCLUSIVE MODE');
+is($session{two}->query_safe(q{SET lock_timeout = '60s'; SELECT src.publish()}), 13, 'LOCK TABLE of an asset does not hold up a run');
+is($session{two}->query_safe('SELECT max(n) FROM n.a'), 13, 'nor a reader');
+$session{one}->query_safe('COMMIT');
+
+# Write skew: seen through a table, not seen through an asset.
+sub skew
+{
+	my ($relation) = @_;
+	my %outcome = (one => 'committed', two => 'committed');
+
+	for my $query ('BEGIN ISOLATION LEVEL SERIALIZABLE', "SELECT count(*) FROM $relation", q{INSERT INTO src.t VALUES (1000, 'x')}, 'COMMIT')
+	{
+		for my $who ('one', 'two')
+		{
+			$session{$who}->query($query);
+			$outcome{$who} = 'refused' if $session{$who}->{stderr} =~ /could not serialize/;
+			$session{$who}->{stderr} = '';
+		}
+	}
+	return "$outcome{one} $outcome{two}";
+}
+is(skew('src.t'), 'committed refused', 'SERIALIZABLE notices a conflict through a table');
+is(skew('n.a'), 'committed committed', 'and not through an asset of it');
+$session{$_}->quit for 'one', 'two';
+
 # ---- errors: once, with their parts
 
 ($rc, $out, $err) = psql('SELECT x FROM n.strict;', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose');
@@ -117,12 +146,12 @@ like(output("SELECT vibepiper.define_asset('n.wrong', 'SELECT nothing FROM src.t
 is($out, "22012 true\n200\n", 'the session goes on');
 like($err, qr/^ERROR:  division by zero\nERROR:  22012: division by zero\n/, '\errverbose shows the error again');
 is(output("\\set ON_ERROR_ROLLBACK on\nBEGIN;\nSELECT n FROM n.a WHERE k = 1;\nSELECT x FROM n.strict;\nSELECT n FROM n.a WHERE k = 1;\nCOMMIT;", '-Atq') =~ s/^ERROR.*\n|^HINT.*\n|^DETAIL.*\n//gmr,
-	"12\n12\n", 'ON_ERROR_ROLLBACK');
+	"13\n13\n", 'ON_ERROR_ROLLBACK');
 
 # ---- a cancelled query
 
 like(output("BEGIN;\nSET LOCAL statement_timeout = '50ms';\nSELECT count(*) FROM n.a, n.a b, n.a c, n.a d, n.a e WHERE a.n + b.n + c.n + d.n + e.n < 0;\nROLLBACK;\nSELECT max(n) FROM n.b WHERE k = 1;", '-Atq'),
-	qr/^12\nERROR:  canceling statement due to statement timeout\n$/, 'a query that takes too long is cancelled, the next is answered');
+	qr/^13\nERROR:  canceling statement due to statement timeout\n$/, 'a query that takes too long is cancelled, the next is answered');
 
 $node->stop;
 done_testing();

@@ -54,12 +54,23 @@ async function redefined(clients, writer) {
     for (const relation of ['src.plain', 'n.c']) {
         const e = await error_of(clients[0].query({ name: `star ${relation}`, text: `SELECT * FROM ${relation}` }));
         errors[relation] = [e.code, e.message];
+        is((await error_of(clients[1].query({ name: `other ${relation}`, text: `SELECT * FROM ${relation}` }))).code, '0A000',
+            `${relation}: another name does not help`);
         for (const client of clients)
             is((await client.query({ name: `new ${relation}`, text: `SELECT * FROM ${relation} WHERE true` })).rows, [{ x: 1, y: 2 }],
                 `${relation}: a statement of another text works`);
     }
     is(errors['n.c'], ['0A000', 'cached plan must not change result type'], 'a statement whose result would change is refused');
     is(errors['n.c'], errors['src.plain'], 'as with a table');
+
+    const console = new Client({ database: 'pgbouncer' });
+    await console.connect();
+    await console.query('RECONNECT');
+    await console.query('WAIT_CLOSE');
+    await console.end();
+    for (const relation of ['src.plain', 'n.c'])
+        is((await clients[0].query({ name: `star ${relation}`, text: `SELECT * FROM ${relation}` })).rows, [{ x: 1, y: 2 }],
+            `${relation}: after RECONNECT the first one works`);
 }
 
 main(async () => {
