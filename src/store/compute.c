@@ -24,14 +24,33 @@
 #include "store/replace.h"
 #include "store/staged.h"
 
+/* A bit of the security context that the server doesn't use. */
+#define OWNERS_CODE 0x10000
+
+void
+vp_owner_enter(VpIdentity *identity, Oid owner)
+{
+	GetUserIdAndSecContext(&identity->user, &identity->security);
+	SetUserIdAndSecContext(owner, identity->security |
+						   SECURITY_RESTRICTED_OPERATION | OWNERS_CODE);
+	identity->guc_level = NewGUCNestLevel();
+}
+
+bool
+vp_owners_code_runs(void)
+{
+	Oid			user;
+	int			security;
+
+	GetUserIdAndSecContext(&user, &security);
+	return (security & OWNERS_CODE) != 0;
+}
+
 void
 vp_identity_enter(VpIdentity *identity, const VpAsset *asset,
 				  List *pipeline_settings)
 {
-	GetUserIdAndSecContext(&identity->user, &identity->security);
-	SetUserIdAndSecContext(asset->owner,
-						   identity->security | SECURITY_RESTRICTED_OPERATION);
-	identity->guc_level = NewGUCNestLevel();
+	vp_owner_enter(identity, asset->owner);
 	vp_settings_apply(asset->environment);
 	vp_settings_apply(pipeline_settings);
 	vp_settings_apply(asset->options.settings);
@@ -118,7 +137,7 @@ vp_compute(const VpAsset *asset, Snapshot snapshot, bool own_changes,
 void
 vp_refuse_inside_asset(const char *function)
 {
-	if (vp_staged_active() || vp_miss_computing())
+	if (vp_staged_active() || vp_miss_computing() || vp_owners_code_runs())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%s can't be called while an asset is computed", function)));

@@ -21,9 +21,18 @@ typedef struct VpIdentity
 } VpIdentity;
 
 /*
- * Become the asset's owner, with SECURITY_RESTRICTED_OPERATION, the recorded
- * settings, then the pipeline's, then the asset's.  An error needs no
- * vp_identity_leave(): abort restores everything.
+ * Become this role, with SECURITY_RESTRICTED_OPERATION; what runs is code that
+ * the role wrote.  An error needs no vp_identity_leave(): abort restores
+ * everything.
+ */
+extern void vp_owner_enter(VpIdentity *identity, Oid owner);
+
+/* Is that so now? */
+extern bool vp_owners_code_runs(void);
+
+/*
+ * Become the asset's owner, with the recorded settings, then the pipeline's,
+ * then the asset's.
  */
 extern void vp_identity_enter(VpIdentity *identity, const VpAsset *asset,
 							  List *pipeline_settings);

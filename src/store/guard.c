@@ -30,6 +30,7 @@
 
 #include "common/extension.h"
 #include "compat/compat.h"
+#include "store/compute.h"
 #include "store/guard.h"
 
 static object_access_hook_type prev_object_access_hook = NULL;
@@ -256,12 +257,28 @@ changes_definition(Node *stmt)
 	}
 }
 
+/*
+ * An asset's code leaves nothing behind.  The server refuses it temporary
+ * tables, which the session's user might take for others, but not temporary
+ * types and functions.
+ */
+static void
+refuse_ddl_of_assets(Node *stmt)
+{
+	if (vp_owners_code_runs() && GetCommandLogLevel(stmt) == LOGSTMT_DDL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot execute %s while an asset is computed",
+						CreateCommandName(stmt))));
+}
+
 static void
 refuse_utility(Node *stmt)
 {
 	RangeVar   *name = changed_relation(stmt);
 	ListCell   *lc;
 
+	refuse_ddl_of_assets(stmt);
 	if (name != NULL)
 		refuse_relation(name);
 	if (changes_definition(stmt))
