@@ -17,6 +17,7 @@
 #include "store/guard.h"
 #include "store/planner.h"
 #include "store/replace.h"
+#include "store/usercode.h"
 
 static planner_hook_type prev_planner_hook = NULL;
 
@@ -56,10 +57,13 @@ planner_of_assets(VP_PLANNER_ARGS)
 	VpReplacement r = {.params = boundParams};
 	Query	   *original = copyObject(parse);
 	PlannedStmt *plan;
+	List	   *indexes;
 
 	r.snapshot = GetActiveSnapshot();
 	vp_replace_assets(parse, &r);
+	indexes = vp_simplify_indexes(r.slots);
 	plan = call_planner(VP_PLANNER_PASS);
+	vp_close_indexes(indexes);
 	if (r.first != NULL)
 		finish_plan(plan, &r, original);
 	return plan;

@@ -41,6 +41,7 @@
 #include "store/miss.h"
 #include "store/replace.h"
 #include "store/resolve.h"
+#include "store/usercode.h"
 
 /* More definitions than this in one statement are computed, not inlined. */
 #define MOST_INLINED 16
@@ -420,7 +421,8 @@ definition_to_inline(const VpResolution *res, const VpReplacement *r)
 		return NULL;
 	definition = vp_definition_query(res->def);
 	return vp_same_for_everybody(definition) &&
-		vp_same_rights_for_everybody(definition) ? definition : NULL;
+		vp_same_rights_for_everybody(definition) &&
+		!vp_planning_calls_user_code(definition) ? definition : NULL;
 }
 
 static void

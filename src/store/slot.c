@@ -43,6 +43,7 @@
 #include "store/guard.h"
 #include "store/slot.h"
 #include "store/unlogged.h"
+#include "store/usercode.h"
 
 /* "<clause>" of an asset's option indexes, as the statement that it means. */
 static IndexStmt *
@@ -71,6 +72,17 @@ parse_index(const char *clause, const char *schema, const char *relation,
 	stmt = transformIndexStmt(get_relname_relid(relation, get_namespace_oid(schema, false)),
 							  stmt, sql);
 	return stmt;
+}
+
+/* The planner would call it as whoever reads the asset. */
+static void
+refuse_user_code(const IndexStmt *stmt)
+{
+	if (vp_has_user_code(stmt->whereClause))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("the predicate of an asset's index can't call functions that no superuser owns"),
+				 errhint("Add a column to the asset that says what the predicate is to say.")));
 }
 
 static void
@@ -314,6 +326,7 @@ create_indexes(Oid slot, const VpAsset *asset)
 
 		error_context_stack = &callback;
 		stmt = parse_index(lfirst(lc), schema, name, index);
+		refuse_user_code(stmt);
 		vp_define_index(slot, stmt);
 		error_context_stack = callback.previous;
 		CommandCounterIncrement();
