@@ -17,23 +17,28 @@
 #include "store/resolve.h"
 #include "store/slot.h"
 
-/* Ids of the assets downstream of one, with itself. */
+/*
+ * Ids of the assets downstream of one, with itself; those that the current
+ * user may manage.
+ */
 static List *
 closure_downstream(int32 id)
 {
 	static VpStatement statement = {
 		"WITH RECURSIVE down(id) AS (SELECT $1 UNION SELECT d.asset_id"
 		" FROM down JOIN vibepiper.dependency d ON d.upstream_id = down.id)"
-		" SELECT id FROM down ORDER BY id", 1, {INT4OID}
+		" SELECT id FROM down JOIN vibepiper.asset a ON a.asset_id = id"
+		" JOIN pg_class c ON c.oid = a.def WHERE pg_has_role($2, c.relowner, 'USAGE')"
+		" ORDER BY id", 2, {INT4OID, OIDOID}
 	};
-	Datum		key = Int32GetDatum(id);
+	Datum		values[] = {Int32GetDatum(id), ObjectIdGetDatum(GetUserId())};
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *ids = NIL;
 	VpSpi		spi;
 	uint64		n;
 
 	vp_spi_open(&spi);
-	n = vp_spi_run(&statement, &key, NULL, false);
+	n = vp_spi_run(&statement, values, NULL, false);
 	MemoryContextSwitchTo(caller);
 	for (uint64 i = 0; i < n; i++)
 		ids = lappend_int(ids, vp_col_int32(i, 1, 0));

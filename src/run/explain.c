@@ -6,6 +6,8 @@
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -117,7 +119,8 @@ explain_cause(StringInfo buf, const VpState *state, int i)
 	appendStringInfo(buf, "The cause is upstream: %s is to be rebuilt: %s.\n",
 					 state->graph->nodes[cause].display, state->nodes[cause].reason);
 	asset = vp_asset_by_id(state->nodes[cause].id);
-	if (asset != NULL)
+	/* an error may tell of rows that are not the caller's to see */
+	if (asset != NULL && has_privs_of_role(GetUserId(), asset->owner))
 		explain_last_task(buf, asset);
 }
 
