@@ -169,12 +169,18 @@ raise_miss(const VpAssetInfo *info)
 			 errhint("Run its pipeline with vibepiper.run().")));
 }
 
-/* Is this asset to be computed for the statement (and not known to be yet)? */
+/*
+ * Is this asset to be computed for the statement (and not known to be yet)?
+ * Not for somebody who only declares to depend on it: an error could tell of
+ * its rows.
+ */
 static bool
-needs_computing(Memo *memo, const VpAsset *asset, Snapshot snapshot)
+needs_computing(Memo *memo, const VpAsset *asset, Oid reader, Snapshot snapshot)
 {
 	VpResolution res;
 
+	if (pg_class_aclcheck(asset->stub, reader, ACL_SELECT) != ACLCHECK_OK)
+		return false;
 	if (hash_search(memo->stores, &asset->def, HASH_FIND, NULL) != NULL)
 		return false;
 	if (!vp_resolve(asset->def, snapshot, &res) || vp_miss_is_error(&res.info))
@@ -258,7 +264,7 @@ missing_closure(Memo *memo, VpAsset *top, Snapshot snapshot, List **entered)
 		{
 			VpAsset    *upstream = vp_asset_by_id(lfirst_int(lc));
 
-			if (upstream != NULL && needs_computing(memo, upstream, snapshot))
+			if (upstream != NULL && needs_computing(memo, upstream, asset->owner, snapshot))
 				stack = lappend(stack, upstream);
 		}
 	}

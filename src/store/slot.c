@@ -74,10 +74,22 @@ parse_index(const char *clause, const char *schema, const char *relation,
 	return stmt;
 }
 
-/* The planner would call it as whoever reads the asset. */
+/*
+ * Planning calls functions of the predicate as whoever reads the asset.  Names
+ * in the clause are looked up again for each slot: what others have put on the
+ * search_path since doesn't run as the owner.
+ */
 static void
-refuse_user_code(const IndexStmt *stmt)
+refuse_user_code(const IndexStmt *stmt, Oid owner)
 {
+	ListCell   *lc;
+
+	foreach(lc, stmt->indexParams)
+		if (vp_has_code_of_others(lfirst_node(IndexElem, lc)->expr, owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("an asset's index can't call functions of others than the asset's owner and superusers"),
+				 errhint("Index a column of the asset instead, or qualify the function's name.")));
 	if (vp_has_user_code(stmt->whereClause))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
@@ -326,7 +338,7 @@ create_indexes(Oid slot, const VpAsset *asset)
 
 		error_context_stack = &callback;
 		stmt = parse_index(lfirst(lc), schema, name, index);
-		refuse_user_code(stmt);
+		refuse_user_code(stmt, asset->owner);
 		vp_define_index(slot, stmt);
 		error_context_stack = callback.previous;
 		CommandCounterIncrement();

@@ -8,7 +8,9 @@
  * trusts its owner; an asset may be read by everybody.  So
  *
  * - a slot's index expressions are simplified beforehand, as its owner;
- * - its index predicates have no users' functions (slot.c);
+ * - its index predicates have no users' functions, and its index expressions
+ *	 none of others than its owner, who might have planted them on the
+ *	 search_path since (slot.c);
  * - a definition that reads such a relation isn't inlined into readers' plans
  *	 (replace.c).
  */
@@ -27,6 +29,7 @@
 #include "catalog/pg_statistic_ext.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
@@ -35,9 +38,16 @@
 #include "store/compute.h"
 #include "store/usercode.h"
 
+/* role: whose functions don't count; InvalidOid: nobody's */
+typedef struct Trust
+{
+	Oid			role;
+} Trust;
+
 static bool
 is_users_function(Oid funcid, void *context)
 {
+	Oid			role = ((Trust *) context)->role;
 	HeapTuple	tuple;
 	Oid			owner;
 
@@ -48,7 +58,8 @@ is_users_function(Oid funcid, void *context)
 		return true;
 	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
 	ReleaseSysCache(tuple);
-	return !superuser_arg(owner);
+	return !superuser_arg(owner) &&
+		(!OidIsValid(role) || !has_privs_of_role(owner, role));
 }
 
 static bool
@@ -61,9 +72,17 @@ user_code_walker(Node *node, void *context)
 }
 
 bool
+vp_has_code_of_others(Node *expression, Oid role)
+{
+	Trust		trust = {role};
+
+	return user_code_walker(expression, &trust);
+}
+
+bool
 vp_has_user_code(Node *expression)
 {
-	return user_code_walker(expression, NULL);
+	return vp_has_code_of_others(expression, InvalidOid);
 }
 
 /* The same for an expression that a catalog has as text. */

@@ -9,8 +9,11 @@
 
 #include "nodes/parsenodes.h"
 
-/* Is there a function in the expression that anybody but a superuser owns? */
+/* Is there a function in the expression that no superuser owns? */
 extern bool vp_has_user_code(Node *expression);
+
+/* The same, but for functions of those who may do what this role may. */
+extern bool vp_has_code_of_others(Node *expression, Oid role);
 
 /*
  * Would planning a scan of one of the query's relations, or of their children,
