@@ -479,6 +479,7 @@ replace_call(Query *query, RangeTblEntry *rte, FuncExpr *call, Oid view,
 	if (view != res.info.stub)
 		vp_rte_set_rights(query, add_bystander(query, res.info.stub),
 						  ACL_SELECT, InvalidOid);
+	rte->lateral = false;		/* the argument is a constant */
 	if (!fits)
 		become_miss(query, rte, call, &res, r);
 	else if (res.nparts > 1)
