@@ -19,7 +19,7 @@ EXTRA_CLEAN = .build-flavor tmp_check output_iso
 # "make check" refuses a test that has a file and no entry, or the reverse.
 REGRESS = pipeline define define_errors define_batch drop \
 	plan run run_failure publish_modes unchanged versions rollback \
-	explain_asset views comments rights real_data \
+	explain_asset views comments rights attacks attacks_read real_data \
 	resolve_places resolve_cache resolve_miss resolve_rights resolve_parts resolve_hard differs examples
 ISOLATION = read_snapshot read_runs read_locks
 
