@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "common/point.h"
 #include "common/shmem.h"
 #include "define/ddl.h"
 #include "store/executor.h"
@@ -27,6 +28,7 @@ _PG_init(void)
 	/* without preloading, CREATE EXTENSION and every function say so */
 	if (!process_shared_preload_libraries_in_progress)
 		return;
+	vp_point_init();
 	vp_shmem_init();
 	vp_staged_init();
 	vp_unlogged_init();

@@ -12,6 +12,7 @@
 #include "storage/shmem.h"
 
 #include "common/extension.h"
+#include "common/point.h"
 #include "common/shmem.h"
 
 typedef struct VpShared
@@ -83,6 +84,7 @@ xact_callback(XactEvent event, void *arg)
 			{
 				pg_atomic_fetch_add_u64(&shared->started, 1);
 				announced = true;
+				VP_POINT("publish.announced");
 			}
 			break;
 		case XACT_EVENT_PRE_PREPARE:
@@ -92,6 +94,10 @@ xact_callback(XactEvent event, void *arg)
 						 errmsg("cannot PREPARE a transaction that has defined, run or changed assets")));
 			break;
 		case XACT_EVENT_COMMIT:
+			if (announced)
+				VP_POINT_COMMITTED("publish.committed");
+			finish_publication();
+			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			finish_publication();

@@ -23,6 +23,7 @@
 #include "utils/resowner.h"
 
 #include "catalog/asset.h"
+#include "common/point.h"
 #include "common/shmem.h"
 #include "run/build.h"
 #include "store/compute.h"
@@ -147,15 +148,19 @@ build_version(VpBuild *build, int i, VpTaskRecord *task)
 	filled = fill(build, asset, v->slot);
 	task->rows = (int64) filled.rows;
 	task->compute_elapsed = microseconds_since(start);
+	VP_POINT("run.filled");
 	if (is_unchanged(node, asset, &filled, persistence))
 	{
 		vp_identity_leave(&identity);
 		task->elapsed = microseconds_since(start);
+		VP_POINT("run.unchanged");
 		return NULL;
 	}
 	vp_slot_index(v->slot, asset);
 	task->index_elapsed = microseconds_since(start) - task->compute_elapsed;
+	VP_POINT("run.indexed");
 	vp_slot_analyze(v->slot);
+	VP_POINT("run.analyzed");
 	task->analyze_elapsed = microseconds_since(start) - task->compute_elapsed -
 		task->index_elapsed;
 	vp_identity_leave(&identity);
@@ -175,6 +180,7 @@ build_version(VpBuild *build, int i, VpTaskRecord *task)
 	set_inputs(state, i, v);
 	v->id = vp_version_insert(v);
 	vp_slot_set_version(v->slot, v->id);
+	VP_POINT("run.stored");
 	task->bytes = v->bytes;
 	task->elapsed = v->elapsed;
 	task->version_id = v->id;
@@ -248,7 +254,11 @@ vp_build(VpBuild *build, int node, VpTaskRecord *task)
 	if (task->error != NULL && is_cancellation(task->error))
 		ReThrowError(task->error);
 	if (task->status == VP_TASK_UNCHANGED)
+	{
+		VP_POINT("run.rolled_back");
 		confirm(build, node);
+		VP_POINT("run.confirmed");
+	}
 	return version;
 }
 

@@ -10,6 +10,7 @@
 
 #include "catalog/history.h"
 #include "catalog/version.h"
+#include "common/point.h"
 #include "common/shmem.h"
 #include "common/spi.h"
 #include "run/cache.h"
@@ -110,6 +111,7 @@ roll_back_asset(const VpAsset *asset, int64 to_run, int64 this_run)
 	{
 		vp_publish(asset->def, asset->id, this_run,
 				   list_make1(stored_version(asset, id, to_run)));
+		VP_POINT("rollback.published");
 	}
 	vp_asset_pin(asset->id, to_run);
 	return r;
@@ -135,6 +137,7 @@ vp_rollback(VpPipeline *pipeline, int64 to_run)
 				 errmsg("run " INT64_FORMAT " of pipeline \"%s\" does not exist",
 						to_run, pipeline->name)));
 	vp_run_insert(&run);
+	VP_POINT("rollback.started");
 	foreach(lc, vp_assets_of_pipeline(pipeline->id))
 	{
 		VpRollback *r = roll_back_asset(lfirst(lc), to_run, run.id);
@@ -144,6 +147,7 @@ vp_rollback(VpPipeline *pipeline, int64 to_run)
 			changed = lappend(changed, r);
 	}
 	vp_run_finish(&run);
+	VP_POINT("rollback.recorded");
 	CommandCounterIncrement();
 	return changed;
 }

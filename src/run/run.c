@@ -20,6 +20,7 @@
 
 #include "catalog/asset.h"
 #include "catalog/version.h"
+#include "common/point.h"
 #include "freshness/state.h"
 #include "run/build.h"
 #include "run/run.h"
@@ -271,7 +272,9 @@ execute_all(Run *run)
 			state->nodes[i].input_hash = vp_state_input_hash(state, i);
 	}
 	vp_staged_end();
+	VP_POINT("run.computed");
 	publish_staged(run);
+	VP_POINT("run.published");
 	trim(run);
 }
 
@@ -350,6 +353,7 @@ vp_run_serial(VpPipeline *pipeline, const VpRunOptions *options)
 
 	run.result = palloc0(sizeof(VpRunResult));
 	begin(&run, pipeline);
+	VP_POINT("run.started");
 	CommandCounterIncrement();
 	PushCopiedSnapshot(GetTransactionSnapshot());
 	UpdateActiveSnapshotCommandId();
@@ -370,5 +374,6 @@ vp_run_serial(VpPipeline *pipeline, const VpRunOptions *options)
 	if (run.failed && options->error_on_failure)
 		raise_failure(run.result);
 	record(&run);
+	VP_POINT("run.recorded");
 	return run.result;
 }

@@ -32,6 +32,7 @@
 #include "catalog/pipeline.h"
 #include "common/extension.h"
 #include "common/names.h"
+#include "common/point.h"
 #include "compat/compat.h"
 #include "store/compute.h"
 #include "store/miss.h"
@@ -216,7 +217,9 @@ compute_into_memo(Memo *memo, const VpAsset *asset, Snapshot snapshot)
 	SetTuplestoreDestReceiverParams(dest, store, memo->context, true, NULL, NULL);
 	MemoryContextSwitchTo(work);
 	vp_identity_enter(&identity, asset, pipeline ? pipeline->settings : NIL);
+	VP_POINT("miss.computing");
 	vp_compute(asset, snapshot, false, dest);
+	VP_POINT("miss.computed");
 	vp_identity_leave(&identity);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);

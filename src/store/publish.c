@@ -13,6 +13,7 @@
 #include "utils/inval.h"
 
 #include "catalog/version.h"
+#include "common/point.h"
 #include "common/shmem.h"
 #include "store/publish.h"
 
@@ -37,7 +38,9 @@ vp_publish(Oid def, int32 asset_id, int64 run_id, List *versions)
 	/* the mapping as it is now, with what this transaction changed */
 	List	   *old = vp_mapping_read(def, NULL);
 
+	VP_POINT("publish.begun");
 	vp_mapping_write(def, asset_id, run_id, versions);
+	VP_POINT("publish.mapped");
 	if (versions != NIL && !same_shape(old, versions))
 		CacheInvalidateRelcacheByRelid(def);
 	vp_publication_note();

@@ -42,6 +42,7 @@
 #include "catalog/version.h"
 #include "common/extension.h"
 #include "common/names.h"
+#include "common/point.h"
 #include "common/shmem.h"
 #include "compat/compat.h"
 #include "store/marker.h"
@@ -251,6 +252,7 @@ part_is_there(const VpPart *part)
 	Relation	rel;
 	bool		there;
 
+	VP_POINT("read.mapped");
 	LockRelationOid(part->slot, AccessShareLock);
 	rel = try_relation_open(part->slot, NoLock);
 	if (rel == NULL)

@@ -37,6 +37,7 @@
 
 #include "catalog/version.h"
 #include "common/extension.h"
+#include "common/point.h"
 #include "common/trial.h"
 #include "compat/compat.h"
 #include "store/compute.h"
@@ -295,13 +296,18 @@ vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
 			*unfit = lappend_oid(*unfit, candidate->oid);
 		else if (!OidIsValid(slot) && lock_for_refill(candidate->oid))
 		{
+			VP_POINT("slot.locked");
 			forget_version(candidate);
 			empty_slot(candidate);
 			slot = candidate->oid;
+			VP_POINT("slot.emptied");
 		}
 	}
 	if (!OidIsValid(slot))
+	{
 		slot = create_slot(asset, persistence);
+		VP_POINT("slot.created");
+	}
 	vp_guard_close();
 	return slot;
 }
@@ -457,7 +463,9 @@ vp_slot_discard(Oid slot)
 	if (!ConditionalLockRelationOid(slot, AccessExclusiveLock))
 		return false;
 	vp_version_delete_in_slot(slot);
+	VP_POINT("slot.forgotten");
 	vp_slot_drop(slot);
+	VP_POINT("slot.dropped");
 	return true;
 }
 
