@@ -212,6 +212,19 @@ vp_col_datum(VpSpi *spi, uint64 row, int col, bool *isnull)
 }
 
 Datum
+vp_oids_datum(List *oids)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(oids), 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, oids)
+		values[n++] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(values, n, OIDOID, sizeof(Oid), true,
+										   TYPALIGN_INT));
+}
+
+Datum
 vp_texts_datum(List *texts)
 {
 	Datum	   *elems = palloc(sizeof(Datum) * Max(list_length(texts), 1));

@@ -66,6 +66,9 @@ extern Datum vp_col_datum(VpSpi *spi, uint64 row, int column, bool *isnull);
 extern Datum vp_texts_datum(List *texts);
 extern List *vp_texts_from_datum(Datum array);
 
+/* oid[] from a list of Oid */
+extern Datum vp_oids_datum(List *oids);
+
 /* name[] to a list of char * */
 extern List *vp_names_from_datum(Datum array);
 

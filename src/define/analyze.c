@@ -26,6 +26,7 @@
 #include "common/settings.h"
 #include "compat/compat.h"
 #include "define/analyze.h"
+#include "store/compute.h"
 #include "store/replace.h"
 
 void
@@ -251,20 +252,17 @@ analyze_as(const char *text, RawStmt *raw, List *environment, Oid owner)
 		.arg = unconstify(char *, text),
 		.previous = error_context_stack
 	};
-	int			guc_level = NewGUCNestLevel();
-	Oid			user;
-	int			security;
+	VpIdentity	identity;
 	Query	   *query;
 
+	/* literals of users' types are looked at by users' code */
+	vp_owner_enter(&identity, owner);
 	vp_settings_apply(environment);
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(owner, security | SECURITY_RESTRICTED_OPERATION);
 	error_context_stack = &callback;
 	query = parse_analyze_fixedparams(copyObject(raw), text, NULL, 0, NULL);
 	(void) check_walker((Node *) query, NULL);
 	error_context_stack = callback.previous;
-	SetUserIdAndSecContext(user, security);
-	AtEOXact_GUC(false, guc_level);
+	vp_identity_leave(&identity);
 	return query;
 }
 

@@ -12,19 +12,22 @@
 /*
  * Dependents of the stub, its row type included, and theirs in turn; a rule
  * stands for the view whose query it is.  Definitions of assets follow by
- * themselves, so the walk ends there.
+ * themselves, and views that were set aside will go, so the walk ends there.
  */
 #define BLOCKERS \
-	"WITH RECURSIVE n(classid, objid) AS (" \
-	" SELECT 'pg_class'::regclass::oid, $1" \
+	"WITH RECURSIVE n(classid, objid, objsubid) AS (" \
+	" SELECT 'pg_class'::regclass::oid, $1, 0" \
 	" UNION" \
-	" SELECT x.classid, x.objid FROM n" \
+	" SELECT x.* FROM n" \
 	" JOIN pg_depend d ON d.refclassid = n.classid AND d.refobjid = n.objid" \
-	" LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid," \
-	" LATERAL (SELECT CASE WHEN r.rulename = '_RETURN' THEN 'pg_class'::regclass::oid ELSE d.classid END," \
-	"  CASE WHEN r.rulename = '_RETURN' THEN r.ev_class ELSE d.objid END) AS x(classid, objid)" \
-	" WHERE NOT EXISTS (SELECT FROM vibepiper.asset a" \
-	"  WHERE x.classid = 'pg_class'::regclass AND x.objid = a.def))"
+	"  AND n.objsubid IN (0, d.refobjsubid)" \
+	" LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid" \
+	"  AND r.rulename = '_RETURN'," \
+	" LATERAL (SELECT CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass::oid END," \
+	"  coalesce(r.ev_class, d.objid), CASE WHEN r.oid IS NULL THEN d.objsubid ELSE 0 END)" \
+	"  AS x(classid, objid, objsubid)" \
+	" WHERE NOT (x.classid = 'pg_class'::regclass AND (x.objid = ANY ($2)" \
+	"  OR EXISTS (SELECT FROM vibepiper.asset a WHERE a.def = x.objid))))"
 
 /* PostgreSQL has no function that gives the DDL of a policy. */
 #define POLICY_DDL \
@@ -40,10 +43,13 @@
 
 #define DDL \
 	"CASE n.classid" \
-	" WHEN 'pg_class'::regclass THEN (SELECT CASE c.relkind" \
-	"  WHEN 'v' THEN format('CREATE VIEW %s%s AS%s', c.oid::regclass," \
+	" WHEN 'pg_class'::regclass THEN (SELECT CASE" \
+	"  WHEN n.objsubid > 0 THEN (SELECT format('ALTER TABLE %s ADD COLUMN %I %s', c.oid::regclass," \
+	"   t.attname, format_type(t.atttypid, t.atttypmod)) FROM pg_attribute t" \
+	"   WHERE t.attrelid = c.oid AND t.attnum = n.objsubid)" \
+	"  WHEN c.relkind = 'v' THEN format('CREATE VIEW %s%s AS%s', c.oid::regclass," \
 	"   ' WITH (' || array_to_string(c.reloptions, ', ') || ')', E'\\n' || pg_get_viewdef(c.oid))" \
-	"  WHEN 'm' THEN format('CREATE MATERIALIZED VIEW %s AS%s', c.oid::regclass," \
+	"  WHEN c.relkind = 'm' THEN format('CREATE MATERIALIZED VIEW %s AS%s', c.oid::regclass," \
 	"   E'\\n' || pg_get_viewdef(c.oid))" \
 	"  END FROM pg_class c WHERE c.oid = n.objid)" \
 	" WHEN 'pg_proc'::regclass THEN (SELECT pg_get_functiondef(p.oid) FROM pg_proc p" \
@@ -73,13 +79,13 @@
 	"  WHERE c.oid = n.objid AND c.relkind IN ('i', 't')))"
 
 void
-vp_blockers_refuse(const VpAsset *asset)
+vp_blockers_refuse(const VpAsset *asset, List *asides)
 {
 	static VpStatement statement = {
-		BLOCKERS " SELECT pg_describe_object(n.classid, n.objid, 0), " DDL
-		" FROM n" NOT_OWN " ORDER BY n.objid", 1, {OIDOID}
+		BLOCKERS " SELECT pg_describe_object(n.classid, n.objid, n.objsubid), " DDL
+		" FROM n" NOT_OWN " ORDER BY n.objid, n.objsubid", 2, {OIDOID, OIDARRAYOID}
 	};
-	Datum		value = ObjectIdGetDatum(asset->stub);
+	Datum		values[2] = {ObjectIdGetDatum(asset->stub), vp_oids_datum(asides)};
 	StringInfoData names;
 	StringInfoData ddl;
 	VpSpi		spi;
@@ -88,7 +94,7 @@ vp_blockers_refuse(const VpAsset *asset)
 	initStringInfo(&names);
 	initStringInfo(&ddl);
 	vp_spi_open(&spi);
-	n = vp_spi_run(&statement, &value, NULL, false);
+	n = vp_spi_run(&statement, values, NULL, false);
 	for (uint64 i = 0; i < n; i++)
 	{
 		char	   *text = vp_col_text(&spi, i, 2);

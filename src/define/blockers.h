@@ -10,10 +10,10 @@
 #include "catalog/asset.h"
 
 /*
- * Error (2BP01) if anything but the definitions of assets depends on the stub
- * of this asset, whose columns are to change; the detail has the DDL that
- * makes these objects again.
+ * Error (2BP01) if anything but the definitions of assets, and views that are
+ * set aside, depends on the stub of this asset, whose columns are to change;
+ * the detail has the DDL that makes these objects again.
  */
-extern void vp_blockers_refuse(const VpAsset *asset);
+extern void vp_blockers_refuse(const VpAsset *asset, List *asides);
 
 #endif							/* VP_BLOCKERS_H */

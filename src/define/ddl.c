@@ -19,6 +19,7 @@
 #include "common/extension.h"
 #include "compat/compat.h"
 #include "define/define.h"
+#include "define/detach.h"
 #include "define/follow.h"
 #include "define/ddl.h"
 #include "define/pipeline_define.h"
@@ -86,6 +87,32 @@ restore_error_callback(void *arg)
 		errhint("Restore schema vibepiper_def first (pg_dump -n vibepiper_def), then call vibepiper.adopt_assets().");
 }
 
+/* A source gets another type, which PostgreSQL refuses for the views' sake. */
+static void
+retype_error_callback(void *arg)
+{
+	if (geterrcode() == ERRCODE_FEATURE_NOT_SUPPORTED)
+		errhint("Assets read it: call vibepiper.detach_source() before, and attach_source() after.");
+}
+
+static bool
+retypes_source(Node *stmt)
+{
+	Oid			relid;
+	ListCell   *lc;
+
+	if (!IsA(stmt, AlterTableStmt))
+		return false;
+	foreach(lc, ((AlterTableStmt *) stmt)->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, lc)->subtype != AT_AlterColumnType)
+			continue;
+		relid = RangeVarGetRelid(((AlterTableStmt *) stmt)->relation, NoLock, true);
+		return OidIsValid(relid) && vp_detach_is_source(relid);
+	}
+	return false;
+}
+
 static bool
 is_read_asset(Node *item)
 {
@@ -126,7 +153,6 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 {
 	Node	   *stmt = pstmt->utilityStmt;
 	ErrorContextCallback callback = {
-		.callback = restore_error_callback,
 		.previous = error_context_stack
 	};
 	bool		ours = (IsA(stmt, DropOwnedStmt) || IsA(stmt, ReassignOwnedStmt)) &&
@@ -140,6 +166,10 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		drop_owned(((DropOwnedStmt *) stmt)->roles,
 				   ((DropOwnedStmt *) stmt)->behavior == DROP_CASCADE);
 	if (creates_stub(stmt))
+		callback.callback = restore_error_callback;
+	else if (IsTransactionState() && vp_extension()->installed && retypes_source(stmt))
+		callback.callback = retype_error_callback;
+	if (callback.callback != NULL)
 		error_context_stack = &callback;
 	if (ours)
 		vp_guard_open();		/* slots change owner with their assets */

@@ -99,6 +99,12 @@ assets_reading(Oid source)
 	return load(&statement, &value);
 }
 
+bool
+vp_detach_is_source(Oid relid)
+{
+	return assets_reading(relid) != NIL;
+}
+
 static List *
 assets_detached_from(Oid source)
 {

@@ -14,6 +14,9 @@
 
 #include "nodes/pg_list.h"
 
+/* Does an asset read this relation? */
+extern bool vp_detach_is_source(Oid relid);
+
 /* Each returns a list of VpChange. */
 extern List *vp_detach_source(Oid source);
 extern List *vp_attach_source(Oid source);

@@ -103,7 +103,7 @@ vp_rebuild_views(VpRebuild *rebuild, VpAsset *asset, const VpAnalyzed *analyzed)
 	Oid			stub = asset->stub;
 	Oid			def = asset->def;
 
-	vp_blockers_refuse(asset);
+	vp_blockers_refuse(asset, rebuild->asides);
 	remember_texts(rebuild, stub);
 	vp_views_set_aside(asset);
 	rebuild->asides = lappend_oid(rebuild->asides, stub);

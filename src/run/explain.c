@@ -75,7 +75,7 @@ explain_version(StringInfo buf, const VpAsset *asset, const VpNode *node)
 
 	if (node->version_id == 0 || node->lazy || strcmp(node->reason, "lost") == 0)
 	{
-		appendStringInfoString(buf, asset->error_on_miss && !node->lazy ?
+		appendStringInfoString(buf, asset->detached || (asset->error_on_miss && !node->lazy) ?
 							   "Reading it is an error.\n" :
 							   "Readers get rows that are computed when they read.\n");
 		return;
@@ -149,6 +149,9 @@ vp_explain_asset(const VpAsset *asset)
 	vp_state_decide_all(state, vp_state_select(state, NULL), false);
 	initStringInfo(&buf);
 	explain_head(&buf, asset, node);
+	if (asset->detached)
+		appendStringInfo(&buf, "It is detached from %s, and can't be computed before vibepiper.attach_source() is called.\n",
+						 (char *) linitial(asset->detached_sources));
 	explain_cause(&buf, state, i);
 	explain_version(&buf, asset, node);
 	explain_last_task(&buf, asset);

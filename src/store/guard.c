@@ -246,6 +246,8 @@ changes_definition(Node *stmt)
 			return ((ViewStmt *) stmt)->replace && is_definition(((ViewStmt *) stmt)->view);
 		case T_RenameStmt:
 			return is_definition(((RenameStmt *) stmt)->relation);
+		case T_AlterObjectSchemaStmt:
+			return is_definition(((AlterObjectSchemaStmt *) stmt)->relation);
 		case T_CommentStmt:
 			return changes_note((CommentStmt *) stmt);
 		case T_AlterTableStmt:

@@ -434,7 +434,8 @@ vp_read_asset(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("%s is not the definition of an asset", vp_relation_name(def)),
-				 errhint("After a restore, call vibepiper.adopt_assets().")));
+				 get_rel_namespace(def) == vp_extension()->def_schema
+				 ? errhint("After a restore, call vibepiper.adopt_assets().") : 0));
 	if (PG_NARGS() == 1)
 		check_caller(&res.info);
 	check_columns(rsinfo->expectedDesc, def, &res.info);
