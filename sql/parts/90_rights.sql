@@ -3,6 +3,7 @@
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA vibepiper FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.read_asset(regclass) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION vibepiper.detached() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.is_fresh(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.may_see(oid) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.asset_states() TO PUBLIC;

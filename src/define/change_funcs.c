@@ -30,6 +30,7 @@ PG_FUNCTION_INFO_V1(vp_rename_asset_sql);
 PG_FUNCTION_INFO_V1(vp_detach_source_sql);
 PG_FUNCTION_INFO_V1(vp_attach_source_sql);
 PG_FUNCTION_INFO_V1(vp_adopt_assets_sql);
+PG_FUNCTION_INFO_V1(vp_detached_sql);
 PG_FUNCTION_INFO_V1(vp_on_ddl_command_end);
 
 /* As the caller, whose rights PostgreSQL checks. */
@@ -119,6 +120,17 @@ vp_attach_source_sql(PG_FUNCTION_ARGS)
 	vp_refuse_inside_asset("attach_source()");
 	(void) vp_extension_required();
 	return return_changes(fcinfo, vp_attach_source(source_arg(fcinfo)));
+}
+
+/* detached(): where the catalog doesn't know that the query is missing */
+Datum
+vp_detached_sql(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the definition has no query, since its source is detached"),
+			 errhint("Define the asset again with vibepiper.define_asset().")));
+	PG_RETURN_BOOL(false);
 }
 
 /* adopt_assets() */

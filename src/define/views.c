@@ -361,7 +361,7 @@ vp_view_placeholder(Oid def)
 							 generate_collation_name(att->attcollation));
 		appendStringInfo(&buf, " AS %s", quote_identifier(NameStr(att->attname)));
 	}
-	appendStringInfoString(&buf, " WHERE false");
+	appendStringInfoString(&buf, " WHERE vibepiper.detached()");
 	relation_close(rel, NoLock);
 	return parse_analyze_fixedparams(linitial_node(RawStmt,
 												   raw_parser(buf.data, RAW_PARSE_DEFAULT)),

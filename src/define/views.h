@@ -49,7 +49,7 @@ extern void vp_view_drop(Oid view, DropBehavior behavior);
  */
 extern char *vp_definition_name(const char *schema, const char *name, Oid view);
 
-/* A query with the definition's columns that reads nothing and has no rows. */
+/* A query with the definition's columns that reads nothing; computing it fails. */
 extern Query *vp_view_placeholder(Oid def);
 
 #endif							/* VP_VIEWS_H */

@@ -20,7 +20,7 @@ SELECT count(*) >= 15 AS functions FROM pg_proc WHERE pronamespace = 'vibepiper'
 -- Comments of functions that users call show how
 SELECT p.proname FROM pg_proc p
 WHERE p.pronamespace = 'vibepiper'::regnamespace AND obj_description(p.oid) !~ 'Example: SELECT '
-    AND p.proname NOT IN ('read_asset', 'on_sql_drop', 'on_ddl_command_end', 'may_see', 'asset_states', 'schemas_of')
+    AND p.proname NOT IN ('read_asset', 'on_sql_drop', 'on_ddl_command_end', 'may_see', 'asset_states', 'schemas_of', 'detached')
 ORDER BY 1;
 -- and no comment ends in a blank or holds a tab
 SELECT count(*) FROM pg_description d WHERE d.description ~ '(\s$|\t)' AND
