@@ -34,6 +34,11 @@
 #error "vibepiper needs PostgreSQL 15 or newer"
 #endif
 
+/* It stands before the declaration since 18. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* The relation file's number is RelFileNumber since 16. */
 #if PG_VERSION_NUM < 160000
 #define vp_filenode(rel)			((rel)->rd_node.relNode)

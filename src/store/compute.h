@@ -11,6 +11,7 @@
 #include "utils/snapshot.h"
 
 #include "catalog/asset.h"
+#include "compat/compat.h"
 
 /* The owner's identity and the recorded settings, between enter and leave. */
 typedef struct VpIdentity
@@ -39,7 +40,7 @@ extern void vp_identity_enter(VpIdentity *identity, const VpAsset *asset,
 extern void vp_identity_leave(const VpIdentity *identity);
 
 /* Error (55000): a source is detached, so there is nothing to compute. */
-extern void vp_refuse_detached(const VpAsset *asset) pg_attribute_noreturn();
+pg_noreturn extern void vp_refuse_detached(const VpAsset *asset);
 
 /*
  * Send the definition's rows, as the snapshot sees its sources, to dest; with
