@@ -87,10 +87,15 @@ stop_pgbouncer($pooled);
 my ($modules, $why) = node_pg(PostgreSQL::Test::Utils::tempdir() . '/npm');
 if (defined $modules)
 {
-	$pooled = start_pgbouncer($node, default_pool_size => 2, max_prepared_statements => 20);
-	run_node($modules, '013_pgbouncer_prepared.js', PGHOST => $pooled->host, PGPORT => $pooled->port, PGDATABASE => 'postgres',
-		PGUSER => $node->safe_psql('postgres', 'SELECT current_user'));
-	stop_pgbouncer($pooled);
+	# With one connection it is certain which statements it knows.
+	for my $run ([ 'meanwhile', 2 ], [ 'redefined', 1 ])
+	{
+		my ($checks, $size) = @$run;
+		$pooled = start_pgbouncer($node, default_pool_size => $size, max_prepared_statements => 20);
+		run_node($modules, '013_pgbouncer_prepared.js', CHECKS => $checks, PGHOST => $pooled->host, PGPORT => $pooled->port,
+			PGDATABASE => 'postgres', PGUSER => $node->safe_psql('postgres', 'SELECT current_user'));
+		stop_pgbouncer($pooled);
+	}
 }
 else
 {

@@ -24,7 +24,7 @@ sub runs
 {
 	my @command = @_;
 	my $output = '';
-	return eval { IPC::Run::run(\@command, '<', \undef, '>&', \$output) };
+	return eval { IPC::Run::run(\@command, '<', \undef, '>&', \$output, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default)) };
 }
 
 # The folder of modules in which node finds "pg": the usual ones, Debian's, or
@@ -42,7 +42,8 @@ sub node_pg
 	return (undef, 'the module pg of node is not installed, and there is no npm to fetch it') unless runs('npm', '--version');
 	mkdir $folder;
 	local $ENV{NODE_PATH} = "$folder/node_modules";
-	runs('npm', 'install', '--silent', '--no-audit', '--no-fund', '--fetch-retries=0', '--cache', "$folder/cache", '--prefix', $folder, 'pg');
+	runs('npm', 'install', '--silent', '--no-audit', '--no-fund', '--fetch-retries=0',
+		'--cache', "$folder/cache", '--prefix', $folder, 'pg');
 	return ($ENV{NODE_PATH}) if runs('node', '-e', 'require("pg")');
 	return (undef, 'the module pg of node is not installed, and npm could not fetch it');
 }
