@@ -1,6 +1,6 @@
 /*
  * guard.c
- *	  Slots aren't changed by hand.
+ *	  Slots aren't changed by hand, nor by anybody's data are our tables.
  *
  * DML is refused by the planner hook, DDL by the object access hook and, where
  * that isn't told, by the utility hook.  VACUUM FULL would give a slot a new
@@ -56,18 +56,28 @@ is_slot(Oid relid)
 	return ext->installed && get_rel_namespace(relid) == ext->store_schema;
 }
 
+/*
+ * Our tables say as whom queries run.  A role may write to them without any
+ * grant of ours: a member of pg_write_all_data, which is not to become a
+ * superuser by it.
+ */
+static void
+refuse_write(Oid relid)
+{
+	if (is_slot(relid))
+		refuse(relid);
+	if (vp_extension()->installed &&
+		get_rel_namespace(relid) == vp_extension()->schema && !superuser())
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
+}
+
 void
 vp_guard_dml(const Query *query)
 {
 	ListCell   *lc;
 
 	if (query->resultRelation != 0)
-	{
-		Oid			relid = rt_fetch(query->resultRelation, query->rtable)->relid;
-
-		if (is_slot(relid))
-			refuse(relid);
-	}
+		refuse_write(rt_fetch(query->resultRelation, query->rtable)->relid);
 	if (query->hasModifyingCTE)
 		foreach(lc, query->cteList)
 			vp_guard_dml(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery));
@@ -202,8 +212,8 @@ refuse_relation(RangeVar *name)
 {
 	Oid			relid = RangeVarGetRelid(name, NoLock, true);
 
-	if (OidIsValid(relid) && is_slot(relid))
-		refuse(relid);
+	if (OidIsValid(relid))
+		refuse_write(relid);
 }
 
 static bool

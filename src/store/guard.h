@@ -1,6 +1,6 @@
 /*
  * guard.h
- *	  Slots aren't changed by hand.
+ *	  Slots aren't changed by hand, and our tables by superusers only.
  */
 #ifndef VP_GUARD_H
 #define VP_GUARD_H
@@ -9,7 +9,7 @@
 
 #include "nodes/parsenodes.h"
 
-/* Error (42809) if the query writes to a slot. */
+/* Error if the query writes to a slot (42809) or, as no superuser, to our tables. */
 extern void vp_guard_dml(const Query *query);
 
 /*
