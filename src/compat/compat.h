@@ -14,7 +14,9 @@
 #include "access/sysattr.h"
 #include "catalog/index.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_tablespace.h"
 #include "commands/defrem.h"
+#include "commands/tablespace.h"
 #include "commands/vacuum.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -203,6 +205,23 @@ vp_owns_schema(Oid schema)
 #else
 	return object_ownercheck(NamespaceRelationId, schema, GetUserId());
 #endif
+}
+
+/* Error unless the current user may create objects in the tablespace. */
+static inline void
+vp_check_tablespace(Oid tablespace)
+{
+	AclResult	acl;
+
+	if (!OidIsValid(tablespace) || tablespace == MyDatabaseTableSpace)
+		return;
+#if PG_VERSION_NUM < 160000
+	acl = pg_tablespace_aclcheck(tablespace, GetUserId(), ACL_CREATE);
+#else
+	acl = object_aclcheck(TableSpaceRelationId, tablespace, GetUserId(), ACL_CREATE);
+#endif
+	if (acl != ACLCHECK_OK)
+		aclcheck_error(acl, OBJECT_TABLESPACE, get_tablespace_name(tablespace));
 }
 
 /* Error unless the current user may read what one level of a query reads. */

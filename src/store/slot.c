@@ -64,7 +64,8 @@ parse_index(const char *clause, const char *schema, const char *relation,
 				   quote_qualified_identifier(schema, relation), rest);
 	parsed = raw_parser(sql, RAW_PARSE_DEFAULT);
 	if (list_length(parsed) != 1 ||
-		!IsA(linitial_node(RawStmt, parsed)->stmt, IndexStmt))
+		!IsA(linitial_node(RawStmt, parsed)->stmt, IndexStmt) ||
+		((IndexStmt *) linitial_node(RawStmt, parsed)->stmt)->relation->catalogname != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("invalid index clause \"%s\"", clause),
@@ -345,6 +346,11 @@ create_indexes(Oid slot, const VpAsset *asset)
 		error_context_stack = &callback;
 		stmt = parse_index(lfirst(lc), schema, name, index);
 		refuse_user_code(stmt, asset->owner);
+
+		/* the schema is ours, so DefineIndex() checks no rights */
+		vp_check_tablespace(stmt->tableSpace != NULL ?
+							get_tablespace_oid(stmt->tableSpace, false) :
+							GetDefaultTablespace(get_rel_persistence(slot), false));
 		vp_define_index(slot, stmt);
 		error_context_stack = callback.previous;
 		CommandCounterIncrement();
