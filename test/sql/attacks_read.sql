@@ -281,6 +281,40 @@ SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'vibepiper'::regn
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE nspname IN ('vibepiper', 'vibepiper_store') AND relkind IN ('r', 'v', 'S') AND has_table_privilege('regress_ar_nobody', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') ORDER BY 1;
 SELECT nspname, has_schema_privilege('regress_ar_nobody', oid, 'USAGE') AS usage, has_schema_privilege('regress_ar_nobody', oid, 'CREATE') AS create FROM pg_namespace WHERE nspname LIKE 'vibepiper%' ORDER BY 1;
+-- who may write all data does not become a superuser by it
+CREATE ROLE regress_ar_writer IN ROLE pg_write_all_data, pg_read_all_data;
+GRANT USAGE ON SCHEMA ar_m_src TO regress_ar_writer;
+SET ROLE regress_ar_writer;
+SELECT statement, ar_m_src.try(statement) FROM unnest(ARRAY[
+	'UPDATE vibepiper.pipeline SET owner = 10', 'UPDATE vibepiper.asset SET environment = NULL', 'UPDATE vibepiper.mapping SET slot = 1260',
+	'INSERT INTO vibepiper.pipeline_schema VALUES (11, 1, 9)', 'DELETE FROM vibepiper.version', 'UPDATE vibepiper.runs SET status = NULL',
+	'WITH w AS (DELETE FROM vibepiper.mapping RETURNING def) SELECT * FROM w', 'MERGE INTO vibepiper.mapping m USING ar_v.stored s ON m.part = s.id WHEN MATCHED THEN DELETE',
+	'TRUNCATE vibepiper.run']) statement;
+SELECT left(ar_m_src.try(format('DELETE FROM %s', :'slot')), 5) AS slot;
+COPY vibepiper.publication FROM STDIN;
+RESET ROLE;
+SET allow_in_place_tablespaces = on;
+CREATE TABLESPACE regress_ar_tablespace LOCATION '';
+-- names and clauses are no statements, and ask for rights
+SET ROLE regress_ar_mallory;
+CREATE FUNCTION ar_m_src.with_index(clause text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN vibepiper.define_asset('ar_m.clauses', 'SELECT 1 AS x', indexes => ARRAY[clause]);
+EXCEPTION WHEN OTHERS THEN
+	RETURN sqlstate;
+END $$;
+SELECT clause, ar_m_src.with_index(clause) FROM unnest(ARRAY['(x); DROP TABLE ar_m_src.own', '(x) --', '.other (x)', '(x)); SELECT (1', 'UNIQUE', '', 'uniquear_m_src.own (id)',
+	'(x) WHERE (SELECT true)', '(x) WHERE random() > 0', '((SELECT 1))', '(ar_m_src.own.id)', 'USING nothing (x)', '(x) TABLESPACE regress_ar_tablespace']) clause;
+SELECT ar_m_src.try($$SELECT vibepiper.define_asset('ar_m.clauses', 'SELECT 1 AS x', indexes => '{(x)}', settings => '{default_tablespace=regress_ar_tablespace}')$$);
+SELECT vibepiper.define_asset('ar_m."a""; DROP TABLE ar_m_src.own; --"', 'SELECT 1 AS "x"";y", 2 AS "select"', description => $$'; DROP TABLE ar_m_src.own$$);
+SELECT asset, status FROM vibepiper.run('ar_m', '"a""; DROP TABLE ar_m_src.own; --"', parallel => false);
+SELECT * FROM ar_m."a""; DROP TABLE ar_m_src.own; --";
+SELECT vibepiper.define_pipeline('p"; DROP TABLE ar_m_src.own', schemas => ARRAY['s"; DROP TABLE ar_m_src.own']);
+SELECT vibepiper.drop_pipeline('p"; DROP TABLE ar_m_src.own');
+SELECT count(*) FROM ar_m_src.own;
+RESET ROLE;
+DROP TABLESPACE regress_ar_tablespace;
+
 -- default privileges of an owner are not those of slots
 SET ROLE regress_ar_mallory;
 ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC;
@@ -323,6 +357,6 @@ SET ROLE regress_ar_reader;
 SELECT count(*) FROM ar_v.stored;
 RESET ROLE;
 SELECT vibepiper.drop_pipeline('ar_v', cascade => true);
-DROP OWNED BY regress_ar_victim, regress_ar_reader, regress_ar_nobody CASCADE;
+DROP OWNED BY regress_ar_victim, regress_ar_reader, regress_ar_nobody, regress_ar_writer CASCADE;
 DROP SCHEMA IF EXISTS ar_v, ar_m, ar_m_src, ar_vsrc CASCADE;
-DROP ROLE regress_ar_victim, regress_ar_reader, regress_ar_nobody;
+DROP ROLE regress_ar_victim, regress_ar_reader, regress_ar_nobody, regress_ar_writer;
