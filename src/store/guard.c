@@ -1,6 +1,6 @@
 /*
  * guard.c
- *	  Slots aren't changed by hand, nor by anybody's data are our tables.
+ *	  Slots aren't changed by hand, and our tables by superusers only.
  *
  * DML is refused by the planner hook, DDL by the object access hook and, where
  * that isn't told, by the utility hook.  VACUUM FULL would give a slot a new
