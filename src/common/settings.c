@@ -70,6 +70,9 @@ vp_settings_record(const char *search_path)
 	List	   *settings = NIL;
 
 	settings = lappend(settings, psprintf("search_path=%s", search_path));
+
+	/* off is no way to see other rows, only an error instead of less rows */
+	settings = lappend(settings, pstrdup("row_security=on"));
 	for (int i = 0; i < (int) lengthof(recorded); i++)
 	{
 		const char *value = GetConfigOption(recorded[i], true, false);

@@ -315,4 +315,19 @@ vp_query_expanded_view(const Query *query)
 	return InvalidOid;
 }
 
+/* An SQL/JSON constructor (16 on) or query function (17 on)? */
+static inline bool
+vp_is_sql_json(const Node *node)
+{
+#if PG_VERSION_NUM >= 170000
+	if (IsA(node, JsonExpr))
+		return true;
+#endif
+#if PG_VERSION_NUM >= 160000
+	return IsA(node, JsonConstructorExpr);
+#else
+	return false;
+#endif
+}
+
 #endif							/* VP_COMPAT_H */

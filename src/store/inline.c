@@ -6,6 +6,7 @@
 
 #include "access/transam.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -26,8 +27,12 @@ depends_on_reader(Oid funcid, void *context)
 {
 	if (funcid == vp_extension()->read_asset)
 		return false;
-	/* immutable, they say, but it asks quote_all_identifiers */
-	if (funcid == F_QUOTE_IDENT)
+
+	/*
+	 * Immutable, they say, but quote_ident asks quote_all_identifiers, and
+	 * output functions ask bytea_output, extra_float_digits, IntervalStyle.
+	 */
+	if (funcid == F_QUOTE_IDENT || get_func_rettype(funcid) == CSTRINGOID)
 		return true;
 	return is_users(funcid) ||
 		func_volatile(funcid) != PROVOLATILE_IMMUTABLE;
@@ -49,7 +54,8 @@ reader_walker(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (check_functions_in_node(node, depends_on_reader, context))
+	if (check_functions_in_node(node, depends_on_reader, context) ||
+		vp_is_sql_json(node))	/* converts to text by itself */
 		return true;
 	switch (nodeTag(node))
 	{

@@ -30,8 +30,10 @@
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 
 #include "common/extension.h"
@@ -211,10 +213,18 @@ vp_definition_query(Oid def)
 {
 	Relation	rel = relation_open(def, AccessShareLock);
 	Query	   *query = copyObject(get_view_query(rel));
+	int			guc_level = NewGUCNestLevel();
 
 	relation_close(rel, NoLock);
 	AcquireRewriteLocks(query, true, false);
-	return linitial_node(Query, QueryRewrite(query));
+
+	/* the reader's row_security is about the reader's rows */
+	if (!row_security)
+		(void) set_config_option("row_security", "on", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	query = linitial_node(Query, QueryRewrite(query));
+	AtEOXact_GUC(false, guc_level);
+	return query;
 }
 
 /* The definition that a call of read_asset names, if it is a constant. */
