@@ -34,8 +34,9 @@ typedef struct IdEntry
 	" a.code_hash, n.nspname::text, s.relname::text," \
 	" CASE WHEN $2 THEN a.tags END, v.version_id, v.slot, v.rows, v.code_hash," \
 	" v.data_hash, v.upstreams, v.upstream_hashes, v.incarnation, v.invalidated," \
-	" a.cache_ttl IS NOT NULL AND (v.as_of + a.cache_ttl <= clock_timestamp()" \
-	" OR v.as_of > clock_timestamp()), v.signature = a.signature, a.stub" \
+	" a.cache_ttl IS NOT NULL AND (v.as_of + least(a.cache_ttl, interval '100000 years')" \
+	" <= clock_timestamp() OR v.as_of > clock_timestamp())," \
+	" v.signature = a.signature, a.stub" \
 	" FROM vibepiper.asset a" \
 	" JOIN pg_class s ON s.oid = a.stub" \
 	" JOIN pg_namespace n ON n.oid = s.relnamespace" \

@@ -262,16 +262,22 @@ vp_build(VpBuild *build, int node, VpTaskRecord *task)
 	return version;
 }
 
+/* As in state.c: a longer cache_ttl would lead out of what timestamps hold. */
 static bool
 has_expired(const VpVersion *v, const VpAsset *asset)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	Interval	longest = {.month = 100000 * MONTHS_PER_YEAR};
+	Datum		ttl;
 	Datum		end;
 
 	if (asset->options.cache_ttl == NULL)
 		return false;
+	ttl = DirectFunctionCall2(interval_smaller,
+							  IntervalPGetDatum(asset->options.cache_ttl),
+							  IntervalPGetDatum(&longest));
 	end = DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(v->as_of),
-							  IntervalPGetDatum(asset->options.cache_ttl));
+							  ttl);
 	return DatumGetTimestampTz(end) <= now || v->as_of > now;
 }
 
