@@ -22,6 +22,16 @@ static const char *const recorded[] = {
 	"quote_all_identifiers", "transform_null_equals"
 };
 
+/*
+ * Those that say who computes and in which transaction are not the asset's to
+ * say; the others reach the session of whoever reads.
+ */
+static const char *const refused[] = {
+	"role", "session_authorization", "transaction_isolation",
+	"transaction_read_only", "transaction_deferrable", "seed",
+	"client_encoding", "exit_on_error"
+};
+
 /* Splits at the first '='; returns false if there is no name before it. */
 static bool
 split(const char *setting, char **name, const char **value)
@@ -44,6 +54,21 @@ split(const char *setting, char **name, const char **value)
 	return true;
 }
 
+static void
+refuse_setting(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(refused); i++)
+		if (pg_strcasecmp(name, refused[i]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("setting \"%s\" can't be given to assets", refused[i]),
+					 strcmp(refused[i], "role") == 0 ||
+					 strcmp(refused[i], "session_authorization") == 0 ?
+					 errdetail("An asset is computed as its owner.") :
+					 errdetail("It belongs to the session or the transaction in which an asset is computed.")));
+}
+
+/* The value is checked as for SET, so that what does not exist is an error. */
 void
 vp_settings_check(List *settings)
 {
@@ -59,8 +84,9 @@ vp_settings_check(List *settings)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("invalid setting \"%s\"", (char *) lfirst(lc)),
 					 errhint("Write name=value, for example 'work_mem=64MB'.")));
+		refuse_setting(name);
 		(void) set_config_option(name, value, superuser() ? PGC_SUSET : PGC_USERSET,
-								 PGC_S_TEST, GUC_ACTION_SAVE, false, 0, false);
+								 PGC_S_SESSION, GUC_ACTION_SAVE, false, 0, false);
 	}
 }
 
