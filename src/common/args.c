@@ -18,8 +18,12 @@ vp_arg_text(FunctionCallInfo fcinfo, int n)
 }
 
 static void
-refuse_null_elements(Datum array, const char *name)
+check_array(Datum array, const char *name)
 {
+	if (ARR_NDIM(DatumGetArrayTypeP(array)) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%s must be a one-dimensional array", name)));
 	if (array_contains_nulls(DatumGetArrayTypeP(array)))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -31,7 +35,7 @@ vp_arg_texts(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	if (PG_ARGISNULL(n))
 		return NIL;
-	refuse_null_elements(PG_GETARG_DATUM(n), name);
+	check_array(PG_GETARG_DATUM(n), name);
 	return vp_texts_from_datum(PG_GETARG_DATUM(n));
 }
 
@@ -40,7 +44,7 @@ vp_arg_names(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	if (PG_ARGISNULL(n))
 		return NIL;
-	refuse_null_elements(PG_GETARG_DATUM(n), name);
+	check_array(PG_GETARG_DATUM(n), name);
 	return vp_names_from_datum(PG_GETARG_DATUM(n));
 }
 

@@ -6,13 +6,13 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
-#include "catalog/namespace.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 #include "common/names.h"
-#include "compat/compat.h"
 
 /*
  * Bytes of the part of a name that starts here, without quotes; *rest is set
@@ -59,18 +59,36 @@ refuse_long(const char *name)
 	}
 }
 
+static void
+refuse_syntax(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_NAME),
+			 errmsg("invalid asset name: \"%s\"", name),
+			 errhint("Write schema.name, or name alone, and double quotes around names with other characters.")));
+}
+
 RangeVar *
 vp_name_parse(const char *name)
 {
-	List	   *parts = vp_name_list(name);
+	char	   *schema = NULL;
+	List	   *parts;
+	ListCell   *lc;
 
 	refuse_long(name);
+	if (!SplitIdentifierString(pstrdup(name), '.', &parts) || parts == NIL)
+		refuse_syntax(name);
+	foreach(lc, parts)
+		if (*(char *) lfirst(lc) == '\0')
+		refuse_syntax(name);
 	if (list_length(parts) > 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("improper asset name: \"%s\"", name),
 				 errhint("Write schema.name, or name alone.")));
-	return makeRangeVarFromNameList(parts);
+	if (list_length(parts) == 2)
+		schema = linitial(parts);
+	return makeRangeVar(schema, llast(parts), -1);
 }
 
 char *

@@ -46,12 +46,10 @@
 #define vp_filenode(rel)			((rel)->rd_node.relNode)
 #define vp_new_filenode(rel, persistence) \
 	RelationSetNewRelfilenode(rel, persistence)
-#define vp_name_list(text)			stringToQualifiedNameList(text)
 #else
 #define vp_filenode(rel)			((rel)->rd_locator.relNumber)
 #define vp_new_filenode(rel, persistence) \
 	RelationSetNewRelfilenumber(rel, persistence)
-#define vp_name_list(text)			stringToQualifiedNameList(text, NULL)
 #endif
 
 /*
