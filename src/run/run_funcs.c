@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 
 #include "catalog/asset.h"
@@ -97,6 +98,38 @@ error_on_failure(const char *on_failure)
 	return strcmp(on_failure, "error") == 0;
 }
 
+static void
+check_overlap(const char *overlap)
+{
+	if (strcmp(overlap, "wait") != 0 && strcmp(overlap, "join") != 0 &&
+		strcmp(overlap, "refuse") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for overlap: \"%s\"", overlap),
+				 errhint("Use 'wait', 'join' or 'refuse'.")));
+}
+
+/* What only parallel runs use; a serial one refuses bad values, too. */
+static void
+check_parallel_options(FunctionCallInfo fcinfo)
+{
+	Interval	zero = {0};
+
+	(void) vp_arg_bool(fcinfo, 5, "wait");
+	(void) vp_arg_bool(fcinfo, 9, "consistent");
+	check_overlap(vp_arg_text_required(fcinfo, 8, "overlap"));
+	if (!PG_ARGISNULL(3) && PG_GETARG_INT32(3) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_workers must be positive")));
+	if (!PG_ARGISNULL(10) &&
+		DatumGetInt32(DirectFunctionCall2(interval_cmp, PG_GETARG_DATUM(10),
+										  IntervalPGetDatum(&zero))) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timeout can't be negative")));
+}
+
 /*
  * run(pipeline, selection, parallel, max_workers, force, wait, fail_fast,
  * on_failure, overlap, consistent, timeout)
@@ -115,6 +148,7 @@ vp_run_sql(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result;
 	VpRunResult *run;
 
+	check_parallel_options(fcinfo);
 	vp_refuse_inside_asset("run()");
 	if (RecoveryInProgress())
 		ereport(ERROR,
