@@ -35,7 +35,8 @@ report_no_match(const VpSelector *selector, const VpSelectionPart *part)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("selection \"%s\": no asset matches \"%s\"",
-					selector->selection, part->written),
+					vp_selection_shown(selector->selection),
+					vp_selection_shown(part->written)),
 			 hint ? errhint("%s", hint) : 0));
 }
 
@@ -57,7 +58,8 @@ report_ambiguous(const VpSelector *selector, const VpSelectionPart *part,
 	ereport(ERROR,
 			(errcode(ERRCODE_AMBIGUOUS_ALIAS),
 			 errmsg("selection \"%s\": asset name \"%s\" is ambiguous",
-					selector->selection, part->written),
+					vp_selection_shown(selector->selection),
+					vp_selection_shown(part->written)),
 			 errdetail("It may mean %s.", list.data),
 			 errhint("Write the name with its schema.")));
 }
@@ -68,7 +70,7 @@ report_empty(const VpSelector *selector)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("selection \"%s\" matches no asset",
-					selector->selection),
+					vp_selection_shown(selector->selection)),
 			 errdetail("Each part matches some, but nothing is left after intersections and exclusions.")));
 }
 

@@ -17,6 +17,9 @@
 /* How much of the text is quoted to show where an error is. */
 #define FOUND_LENGTH	20
 
+/* How much of a selection is quoted in a message. */
+#define SHOWN_LENGTH	200
+
 #define HINT_FORMS \
 	"Write terms like orders, shop.orders, +orders, orders+2, @orders, " \
 	"stg_*, tag:daily, source:raw.orders or -orders."
@@ -51,6 +54,15 @@ static const VpWordKind tag_word = {
 	"a tag", accepts_tag_char, false
 };
 
+char *
+vp_selection_shown(const char *text)
+{
+	int			length = strlen(text);
+	int			shown = pg_mbcliplen(text, length, SHOWN_LENGTH);
+
+	return psprintf("%.*s%s", shown, text, shown < length ? "..." : "");
+}
+
 /*
  * Raise a syntax error at a place in the text.  What was found is always told
  * from where the parser stands.
@@ -67,7 +79,7 @@ syntax_error(VpSelectionParser *parser, const char *place,
 	ereport(ERROR,
 			(errcode(ERRCODE_SYNTAX_ERROR),
 			 errmsg("syntax error in selection \"%s\" at position %d",
-					parser->start, position),
+					vp_selection_shown(parser->start), position),
 			 left == 0 ?
 			 errdetail("Expected %s, found the end.", expected) :
 			 errdetail("Expected %s, found \"%.*s%s\".", expected, shown,

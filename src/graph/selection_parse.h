@@ -46,4 +46,7 @@ typedef struct VpSelectionTerm
  */
 extern List *vp_selection_parse(const char *selection);
 
+/* A selection, or a part of one, for a message: long ones are cut off. */
+extern char *vp_selection_shown(const char *text);
+
 #endif							/* VP_SELECTION_PARSE_H */
