@@ -46,13 +46,27 @@
 #include "store/unlogged.h"
 #include "store/usercode.h"
 
+#define INDEX_HINT "Write for example '(order_id)', 'UNIQUE (id)' or 'USING brin (day)'."
+
+static bool
+starts_with_unique(const char *clause)
+{
+	char		next;
+
+	if (pg_strncasecmp(clause, "unique", 6) != 0)
+		return false;
+	next = clause[6];
+	return !isalnum((unsigned char) next) && next != '_' && next != '$' &&
+		!IS_HIGHBIT_SET(next);
+}
+
 /* "<clause>" of an asset's option indexes, as the statement that it means. */
 static IndexStmt *
 parse_index(const char *clause, const char *schema, const char *relation,
 			const char *index)
 {
 	const char *rest = clause + strspn(clause, " \t\n\r");
-	bool		unique = pg_strncasecmp(rest, "unique", 6) == 0;
+	bool		unique = starts_with_unique(rest);
 	char	   *sql;
 	List	   *parsed;
 	IndexStmt  *stmt;
@@ -69,7 +83,7 @@ parse_index(const char *clause, const char *schema, const char *relation,
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("invalid index clause \"%s\"", clause),
-				 errhint("Write for example '(order_id)', 'UNIQUE (id)' or 'USING brin (day)'.")));
+				 errhint(INDEX_HINT)));
 	stmt = (IndexStmt *) linitial_node(RawStmt, parsed)->stmt;
 	stmt = transformIndexStmt(get_relname_relid(relation, get_namespace_oid(schema, false)),
 							  stmt, sql);
@@ -106,6 +120,8 @@ index_error_callback(void *arg)
 
 	if (position > 0)
 		errposition(0);
+	if (geterrcode() == ERRCODE_SYNTAX_ERROR)
+		errhint(INDEX_HINT);
 	errcontext("index clause \"%s\"", (const char *) arg);
 }
 
