@@ -20,7 +20,8 @@ EXTRA_CLEAN = .build-flavor tmp_check output_iso
 REGRESS = pipeline define define_errors define_batch columns follow detach drop \
 	plan run run_failure publish_modes unchanged versions rollback \
 	explain_asset views comments rights attacks attacks_read real_data \
-	resolve_places resolve_cache resolve_miss resolve_rights resolve_parts resolve_hard differs examples
+	resolve_places resolve_cache resolve_miss resolve_rights resolve_parts resolve_hard \
+	differs bad_input limits examples
 ISOLATION = read_snapshot read_runs read_locks
 
 # How pg_regress makes its databases, for "check" and "installcheck" alike.
