@@ -16,6 +16,7 @@ versions="15 17 18 19"
 cache=${VIBEPIPER_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vibepiper}
 
 work=
+ahead=
 lines=()
 all_passed=0
 all_failed=0
@@ -24,6 +25,10 @@ finish() {
 	local rc=$?
 	trap - EXIT
 	end_group
+	if jobs -rp | grep -qx "${ahead:-none}"; then
+		group=$ahead
+		end_group
+	fi
 	[ -z "$work" ] || rm -rf "$work"
 	printf '%s\n' "" "PostgreSQL" ${lines[@]+"${lines[@]}"}
 	[ $rc -lt 128 ] || echo "interrupted"
@@ -60,6 +65,23 @@ prepare() {
 	return $rc
 }
 
+# How to prepare MEMBER, as a command line.
+preparation() {
+	if [ "$1" = assert ]; then command=(./assert-build.sh "$cache")
+	else command=(as_root env MIRROR="${MIRROR:-}" STALE_DAYS="${STALE_DAYS:-400}" ./debian-root.sh prepare "$cache" "$1"); fi
+}
+
+# What takes long to make is made while other members are tested.  Whoever needs
+# it waits for the lock, and tries again what failed.
+prepare_ahead() {
+	local member
+	renice -n 10 "$BASHPID"
+	for member; do
+		preparation "$member"
+		"${command[@]}" || true
+	done
+}
+
 # shown COMMAND...: its output goes to the log too.  (tee ends with its input, not by signals.)
 shown() { { "$@" 2>&1 || echo $? > "$work/status"; } | { trap '' INT TERM; exec tee "$work/check.log"; }; }
 
@@ -77,7 +99,7 @@ check() {
 	all_failed=$((all_failed + failed))
 	version=$(sed -n 's/^-- testing PostgreSQL \([^ ]*\).*/\1/p' "$work/check.log" | tail -n 1)
 	result "$member${version:+ ($version)}" "$(printf '%3d passed, %d failed' "$passed" "$failed")  $(minutes $((SECONDS - start)))$(
-		[ "$prepared" -lt 5 ] || echo ", prepared in $(minutes "$prepared")")"
+		[ "$prepared" -lt 5 ] || echo ", after $(minutes "$prepared") of preparation")"
 }
 
 results_of() { [ -z "${RESULTS:-}" ] || echo "$RESULTS/$1"; }
@@ -90,7 +112,8 @@ in_chroot() {
 	local v=$1 start=$SECONDS
 	may_be_root || { not_run "$v" "a chroot needs root, or sudo without a password"; return; }
 	note "preparing a chroot with PostgreSQL $v, unless it is there; this can take some minutes"
-	prepare as_root env MIRROR="${MIRROR:-}" STALE_DAYS="${STALE_DAYS:-400}" ./debian-root.sh prepare "$cache" "$v" ||
+	preparation "$v"
+	prepare "${command[@]}" ||
 		{ not_run "$v" "$last_line"; return; }
 	check "$v" $((SECONDS - start)) as_root ./debian-root.sh check "$cache" "$v" \
 		WERROR=yes SOURCES=no TESTS="${TESTS:-}" RESULTS="$(results_of "$v")"
@@ -99,7 +122,8 @@ in_chroot() {
 with_assertions() {
 	local start=$SECONDS rc=0 prefix=$work/assert
 	note "preparing a build with assertions enabled, unless it is there; this can take some minutes"
-	prepare ./assert-build.sh "$cache" || rc=$?
+	preparation assert
+	prepare "${command[@]}" || rc=$?
 	case $rc in
 		0) ;;
 		3) not_run assert "$last_line"; return ;;
@@ -129,6 +153,15 @@ mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 work=$(mktemp -d "${VIBEPIPER_TMP:-/tmp}/vibepiper-all.XXXXXX")
 chmod 755 "$work"
+if may_be_root; then
+	# now, since apt-get runs only once at a time
+	(need chroot source) || note "going on without"
+	set -m
+	# shellcheck disable=SC2046
+	prepare_ahead $(for member in ${ON:-$members}; do [ "$member" = "$own" ] || echo "$member"; done) < /dev/null > "$work/ahead.log" 2>&1 &
+	ahead=$!
+	set +m
+fi
 for member in $members; do
 	if ! is_in "$member" "${ON:-$members}"; then not_run "$member" "not in ON"; continue; fi
 	case $member in
