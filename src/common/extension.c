@@ -97,7 +97,8 @@ look_up(VpExtension *ext)
 const VpExtension *
 vp_extension(void)
 {
-	if (cache_valid)
+	/* pg_upgrade makes our objects one by one: they are as any others */
+	if (IsBinaryUpgrade || cache_valid)
 		return &cache;
 	if (!callback_registered)
 	{

@@ -33,6 +33,7 @@
 #include "graph/graph.h"
 #include "store/inline.h"
 #include "store/publish.h"
+#include "store/replace.h"
 #include "store/slot.h"
 
 VpAssetOptions
@@ -262,10 +263,7 @@ effective_error_on_miss(const VpPipeline *pipeline, const VpAssetOptions *o)
 VpHash
 vp_define_code_hash(Query *query, List *environment, bool *settings_matter)
 {
-	Query	   *copy = copyObject(query);
-
-	AcquireRewriteLocks(copy, true, false);
-	*settings_matter = !vp_same_for_everybody(linitial_node(Query, QueryRewrite(copy)));
+	*settings_matter = !vp_same_for_everybody(vp_rewrite_query(copyObject(query)));
 	return vp_code_hash(query, *settings_matter, environment);
 }
 

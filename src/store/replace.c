@@ -209,22 +209,29 @@ vp_may_read_assets(Query *query)
 }
 
 Query *
-vp_definition_query(Oid def)
+vp_rewrite_query(Query *query)
 {
-	Relation	rel = relation_open(def, AccessShareLock);
-	Query	   *query = copyObject(get_view_query(rel));
 	int			guc_level = NewGUCNestLevel();
 
-	relation_close(rel, NoLock);
 	AcquireRewriteLocks(query, true, false);
 
-	/* the reader's row_security is about the reader's rows */
+	/* the session's row_security is about the session's rows */
 	if (!row_security)
 		(void) set_config_option("row_security", "on", PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	query = linitial_node(Query, QueryRewrite(query));
 	AtEOXact_GUC(false, guc_level);
 	return query;
+}
+
+Query *
+vp_definition_query(Oid def)
+{
+	Relation	rel = relation_open(def, AccessShareLock);
+	Query	   *query = copyObject(get_view_query(rel));
+
+	relation_close(rel, NoLock);
+	return vp_rewrite_query(query);
 }
 
 /* The definition that a call of read_asset names, if it is a constant. */

@@ -37,6 +37,9 @@ extern void vp_replace_assets(Query *query, VpReplacement *replacement);
 /* The rewritten query of a definition, to be planned or put into another. */
 extern Query *vp_definition_query(Oid def);
 
+/* The same of a query that is no view's yet; it is scribbled on. */
+extern Query *vp_rewrite_query(Query *query);
+
 /* The definition that the entry reads by read_asset(), if it is such a call. */
 extern Oid	vp_rte_definition(const RangeTblEntry *rte);
 

@@ -257,6 +257,11 @@ CREATE FUNCTION at_m_src.immutable_enqueue(x int) RETURNS int LANGUAGE plpgsql I
 CREATE FUNCTION at_m_src.check_later(x int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN at_m_src.enqueue(x) = x; END';
 CREATE DOMAIN at_m_src.late AS int CHECK (at_m_src.check_later(value));
 SELECT vibepiper.define_asset('at_m.later', 'SELECT at_m_src.enqueue(id) AS id FROM at_m_src.t WHERE id = 1');
+-- nor while the query is analyzed, where a literal is checked
+BEGIN;
+SELECT vibepiper.define_asset('at_m.late_literal', $$SELECT '{7}'::at_m_src.late[] AS x$$);
+COMMIT;
+SELECT at_log.ran_as();
 SELECT vibepiper.define_asset('at_m.later_domain', 'SELECT id::at_m_src.late AS id FROM at_m_src.t WHERE id = 1');
 RESET ROLE;
 BEGIN;
@@ -272,9 +277,7 @@ SELECT at_log.ran_as();
 
 -- Settings are set as the owner.
 SELECT vibepiper.define_asset('at_m.set', 'SELECT current_user::text AS u', settings => '{role=regress_at_boss}');
-SELECT * FROM at_m.set;
 SELECT vibepiper.define_asset('at_m.set', 'SELECT current_user::text AS u', settings => '{session_authorization=regress_at_boss}');
-SELECT * FROM at_m.set;
 SELECT vibepiper.define_asset('at_m.set', 'SELECT current_user::text AS u', settings => '{session_replication_role=replica}');
 SELECT * FROM at_m.set;
 SELECT asset, status FROM vibepiper.run('at_m', 'set', parallel => false, on_failure => 'report');

@@ -286,8 +286,8 @@ CREATE ROLE regress_ar_writer IN ROLE pg_write_all_data, pg_read_all_data;
 GRANT USAGE ON SCHEMA ar_m_src TO regress_ar_writer;
 SET ROLE regress_ar_writer;
 SELECT statement, ar_m_src.try(statement) FROM unnest(ARRAY[
-	'UPDATE vibepiper.pipeline SET owner = 10', 'UPDATE vibepiper.asset SET environment = NULL', 'UPDATE vibepiper.mapping SET slot = 1260',
-	'INSERT INTO vibepiper.pipeline_schema VALUES (11, 1, 9)', 'DELETE FROM vibepiper.version', 'UPDATE vibepiper.runs SET status = NULL',
+	'UPDATE vibepiper.pipeline SET view = 10', 'UPDATE vibepiper.asset SET environment = NULL', 'UPDATE vibepiper.mapping SET slot = 1260',
+	'INSERT INTO vibepiper.query_text SELECT NULL, NULL', 'DELETE FROM vibepiper.version', 'UPDATE vibepiper.runs SET status = NULL',
 	'WITH w AS (DELETE FROM vibepiper.mapping RETURNING def) SELECT * FROM w', 'MERGE INTO vibepiper.mapping m USING ar_v.stored s ON m.part = s.id WHEN MATCHED THEN DELETE',
 	'TRUNCATE vibepiper.run']) statement;
 SELECT left(ar_m_src.try(format('DELETE FROM %s', :'slot')), 5) AS slot;
