@@ -25,7 +25,7 @@ finish() {
 	local rc=$?
 	trap - EXIT
 	end_group
-	if jobs -rp | grep -qx "${ahead:-none}"; then
+	if builtin jobs -rp | grep -qx "${ahead:-none}"; then
 		group=$ahead
 		end_group
 	fi
