@@ -22,10 +22,11 @@ all_passed=0
 all_failed=0
 
 finish() {
-	local rc=$?
+	local rc=$? running
 	trap - EXIT
 	end_group
-	if builtin jobs -rp | grep -qx "${ahead:-none}"; then
+	running=$(builtin jobs -rp)   # common.sh has another
+	if is_in "${ahead:-none}" "$(xargs <<< "$running")"; then
 		group=$ahead
 		end_group
 	fi
