@@ -63,7 +63,7 @@ SELECT * FROM pg_temp.check_all('co');
 SELECT * FROM pg_temp.left_over();
 SELECT 'co.days'::regclass::oid = :days AS same_view;
 -- grants, comments, options, tags stay
-SELECT c.oid::regclass, c.relacl, c.reloptions, obj_description(c.oid) FROM pg_class c WHERE c.oid IN ('co.a'::regclass, 'co.all_of_a'::regclass) ORDER BY c.relname;
+SELECT c.oid::regclass, replace(c.relacl::text, 'Dxtm/', 'Dxt/') AS relacl, c.reloptions, obj_description(c.oid) FROM pg_class c WHERE c.oid IN ('co.a'::regclass, 'co.all_of_a'::regclass) ORDER BY c.relname;
 SELECT attname, attacl, col_description(attrelid, attnum) FROM pg_attribute WHERE attrelid = 'co.all_of_a'::regclass AND attnum > 0 ORDER BY attnum;
 SELECT asset, tags, indexes, cache_ttl, retries, depends_on, description FROM vibepiper.assets WHERE pipeline = 'co' ORDER BY 1;
 SELECT asset, upstream, declared FROM vibepiper.dependencies WHERE asset LIKE 'co.%' ORDER BY 1, 2;
@@ -140,8 +140,8 @@ SELECT * FROM pg_temp.left_over();
 
 -- Users' own objects are in the way, whatever they are; the DDL makes them again
 CREATE TABLE co_src.log (n bigint);
-CREATE VIEW co_src.v AS SELECT id, amount FROM co.bottom;
-CREATE VIEW co_src.v_on_v WITH (security_barrier) AS SELECT id FROM co_src.v;
+CREATE VIEW co_src.v AS SELECT id, amount FROM co.bottom UNION ALL SELECT id, amount FROM co.bottom;
+CREATE VIEW co_src.v_on_v WITH (security_barrier) AS SELECT id FROM co_src.v UNION SELECT id FROM co_src.v;
 CREATE MATERIALIZED VIEW co_src.m AS SELECT count(*) AS n FROM co_src.v_on_v;
 CREATE INDEX ON co_src.m (n);
 CREATE FUNCTION co_src.sum_of(co.bottom) RETURNS numeric LANGUAGE sql RETURN $1.amount + 1;
