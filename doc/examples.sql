@@ -35,6 +35,16 @@ SELECT * FROM vibepiper.define_assets('shop', '[
 SELECT vibepiper.asset_query('shop.best_customers');
 SELECT vibepiper.define_asset('shop.scratch', 'SELECT 1 AS one');
 SELECT vibepiper.drop_asset('shop.scratch');
+SELECT vibepiper.rename_asset('shop.best_customers', 'top_customers');
+SELECT asset FROM vibepiper.plan('shop', 'top_customers');
+SELECT vibepiper.rename_asset('shop.top_customers', 'best_customers');
+BEGIN;
+SELECT * FROM vibepiper.detach_source('raw.orders');
+ALTER TABLE raw.orders ALTER COLUMN amount TYPE numeric(12, 2);
+SELECT count(*) > 0 AS read FROM vibepiper.assets WHERE detached_sources IS NOT NULL;
+SELECT * FROM vibepiper.attach_source('raw.orders');
+COMMIT;
+SELECT * FROM vibepiper.adopt_assets();
 SELECT asset FROM vibepiper.plan('shop', '+revenue');
 SELECT asset FROM vibepiper.plan('shop', 'source:raw.customers+ -tag:mart');
 SELECT * FROM vibepiper.plan('shop');
