@@ -5,17 +5,23 @@
 #include "postgres.h"
 
 #include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
+#include "tcop/cmdtag.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -71,14 +77,55 @@ vp_analyze_parse(const char *text)
 		refuse_statement("The text has several statements.");
 	raw = linitial_node(RawStmt, parsed);
 	if (!IsA(raw->stmt, SelectStmt))
-		refuse_statement("The statement is of another kind.");
+		refuse_statement(psprintf("The statement is %s.",
+								  GetCommandTagName(CreateCommandTag(raw->stmt))));
 	if (((SelectStmt *) raw->stmt)->intoClause != NULL)
 		refuse_statement("SELECT INTO creates a table.");
 	return raw;
 }
 
+/* In ereport(): where the text has this expression. */
+static int
+point_at(const char *text, const TargetEntry *entry)
+{
+	int			location = exprLocation((Node *) entry->expr);
+
+	if (location >= 0)
+	{
+		internalerrposition(pg_mbstrlen_with_len(text, location) + 1);
+		internalerrquery(text);
+	}
+	return 0;
+}
+
 static void
-check_columns(const Query *query)
+check_column(const char *text, const TargetEntry *entry)
+{
+	Oid			type = exprType((Node *) entry->expr);
+
+	if (strcmp(entry->resname, "?column?") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
+				 errmsg("column %d of the asset's query has no name", entry->resno),
+				 errhint("Give it one with AS."),
+				 point_at(text, entry)));
+	if (SystemAttributeByName(entry->resname) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("column name \"%s\" conflicts with a system column name",
+						entry->resname),
+				 point_at(text, entry)));
+	if (get_typtype(type) == TYPTYPE_PSEUDO)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("column \"%s\" of the asset's query has pseudo-type %s",
+						entry->resname, format_type_be(type)),
+				 errhint("Cast it to a type that a table's column can have."),
+				 point_at(text, entry)));
+}
+
+static void
+check_columns(const char *text, const Query *query)
 {
 	List	   *names = NIL;
 	ListCell   *lc;
@@ -90,28 +137,25 @@ check_columns(const Query *query)
 
 		if (entry->resjunk)
 			continue;
-		if (strcmp(entry->resname, "?column?") == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
-					 errmsg("column %d of the asset's query has no name", entry->resno),
-					 errhint("Give it one with AS.")));
-		if (SystemAttributeByName(entry->resname) != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("column name \"%s\" conflicts with a system column name",
-							entry->resname)));
+		check_column(text, entry);
 		foreach(other, names)
 			if (strcmp(lfirst(other), entry->resname) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
 					 errmsg("column \"%s\" of the asset's query is specified more than once",
-							entry->resname)));
+							entry->resname),
+					 point_at(text, entry)));
 		names = lappend(names, entry->resname);
 	}
 	if (names == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("the asset's query has no columns")));
+	if (list_length(names) > MaxHeapAttributeNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("the asset's query has %d columns", list_length(names)),
+				 errdetail("An asset has at most %d.", MaxHeapAttributeNumber)));
 }
 
 /* Rights and clauses, at every level of the query. */
@@ -275,7 +319,7 @@ vp_analyze(const char *text, List *environment, Oid owner)
 	a->text = text;
 	a->raw = vp_analyze_parse(text);
 	a->query = analyze_as(text, a->raw, environment, owner);
-	check_columns(a->query);
+	check_columns(text, a->query);
 	unadopted = vp_analyze_reads(a->query, InvalidOid, &a->upstreams, &a->sources);
 	if (OidIsValid(unadopted))
 		ereport(ERROR,
