@@ -10,10 +10,11 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 #include "common/names.h"
 #include "common/nearest.h"
@@ -24,10 +25,32 @@
 #include "graph/graph.h"
 #include "graph/name_index.h"
 
-#define FIELDS \
-	"name", "query", "cache", "cache_ttl", "lazy", "parallel", "storage", \
-	"on_miss", "indexes", "settings", "hints", "depends_on", "tags", "retries", \
-	"retry_delay", "timeout", "description"
+/* The fields of an asset, and what jsonb_typeof() says of them; null is not given. */
+typedef struct Field
+{
+	const char *name;
+	const char *type;			/* an array's elements are strings */
+} Field;
+
+static const Field fields[] = {
+	{"name", "string"},
+	{"query", "string"},
+	{"cache", "boolean"},
+	{"cache_ttl", "string"},
+	{"lazy", "boolean"},
+	{"parallel", "boolean"},
+	{"storage", "string"},
+	{"on_miss", "string"},
+	{"indexes", "array"},
+	{"settings", "array"},
+	{"hints", "string"},
+	{"depends_on", "array"},
+	{"tags", "array"},
+	{"retries", "number"},
+	{"retry_delay", "string"},
+	{"timeout", "string"},
+	{"description", "string"}
+};
 
 static void
 refuse_shape(const char *detail)
@@ -39,18 +62,18 @@ refuse_shape(const char *detail)
 			 errhint("Each has \"name\" and \"query\", and may have the other arguments of define_asset().")));
 }
 
-static void
-check_field(const char *field, const char *asset)
+/* Its type (jsonb_typeof), or an error with a near name. */
+static const char *
+field_type(const char *field, const char *asset)
 {
-	static const char *const fields[] = {FIELDS};
 	List	   *candidates = NIL;
 	List	   *near;
 
 	for (int i = 0; i < (int) lengthof(fields); i++)
 	{
-		if (strcmp(fields[i], field) == 0)
-			return;
-		candidates = lappend(candidates, unconstify(char *, fields[i]));
+		if (strcmp(fields[i].name, field) == 0)
+			return fields[i].type;
+		candidates = lappend(candidates, unconstify(char *, fields[i].name));
 	}
 	near = vp_nearest_names(field, candidates, 1);
 	ereport(ERROR,
@@ -59,7 +82,25 @@ check_field(const char *field, const char *asset)
 			 near != NIL ? errhint("Did you mean \"%s\"?", (char *) linitial(near)) : 0));
 }
 
-/* Every element is an object with known fields, a name and a query. */
+/* type is the value's; element is that of an element that is no string, or NULL */
+static void
+check_field(const char *field, const char *asset, const char *type, const char *element)
+{
+	const char *wanted = field_type(field, asset);
+
+	if (strcmp(type, "null") == 0 || (strcmp(type, wanted) == 0 && element == NULL))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 strcmp(wanted, "array") == 0
+			 ? errmsg("field \"%s\" of asset \"%s\" must be an array of strings", field, asset)
+			 : errmsg("field \"%s\" of asset \"%s\" must be a %s", field, asset, wanted),
+			 strcmp(type, wanted) == 0
+			 ? errdetail("It has an element of type %s.", element)
+			 : errdetail("It is of type %s.", type)));
+}
+
+/* Every element is an object with a name and a query, and known fields. */
 static void
 check_shape(VpSpi *spi, Datum assets)
 {
@@ -67,12 +108,15 @@ check_shape(VpSpi *spi, Datum assets)
 		"SELECT jsonb_typeof($1)", 1, {JSONBOID}
 	};
 	static VpStatement elements = {
-		"SELECT coalesce(e->>'name', ''), jsonb_typeof(e), coalesce(e->>'query', '')"
+		"SELECT jsonb_typeof(e), coalesce(jsonb_typeof(e->'name'), 'null'),"
+		" coalesce(e->>'name', '') = '', coalesce(e->>'query', '') = ''"
 		" FROM jsonb_array_elements($1) e", 1, {JSONBOID}
 	};
-	static VpStatement fields = {
-		"SELECT k, e->>'name' FROM jsonb_array_elements($1) e, jsonb_object_keys(e) k",
-		1, {JSONBOID}
+	static VpStatement each = {
+		"SELECT f.key, e->>'name', jsonb_typeof(f.value), CASE WHEN jsonb_typeof(f.value) = 'array'"
+		" THEN (SELECT jsonb_typeof(x) FROM jsonb_array_elements(f.value) x"
+		"  WHERE jsonb_typeof(x) <> 'string' LIMIT 1) END"
+		" FROM jsonb_array_elements($1) e, jsonb_each(e) f", 1, {JSONBOID}
 	};
 	uint64		n;
 
@@ -82,63 +126,98 @@ check_shape(VpSpi *spi, Datum assets)
 	n = vp_spi_run(&elements, &assets, NULL, false);
 	for (uint64 i = 0; i < n; i++)
 	{
-		if (strcmp(vp_col_text(spi, i, 2), "object") != 0)
+		const char *name_type = vp_col_text(spi, i, 2);
+
+		if (strcmp(vp_col_text(spi, i, 1), "object") != 0)
 			refuse_shape(psprintf("Element %d is of type %s.", (int) i + 1,
-								  vp_col_text(spi, i, 2)));
-		if (*vp_col_text(spi, i, 1) == '\0')
+								  vp_col_text(spi, i, 1)));
+		if (strcmp(name_type, "null") != 0 && strcmp(name_type, "string") != 0)
+			refuse_shape(psprintf("The name of element %d is of type %s.", (int) i + 1,
+								  name_type));
+		if (vp_col_bool(i, 3))
 			refuse_shape(psprintf("Element %d has no name.", (int) i + 1));
-		if (*vp_col_text(spi, i, 3) == '\0')
+		if (vp_col_bool(i, 4))
 			refuse_shape(psprintf("Element %d has no query.", (int) i + 1));
 	}
-	n = vp_spi_run(&fields, &assets, NULL, false);
+	n = vp_spi_run(&each, &assets, NULL, false);
 	for (uint64 i = 0; i < n; i++)
-		check_field(vp_col_text(spi, i, 1), vp_col_text(spi, i, 2));
+		check_field(vp_col_text(spi, i, 1), vp_col_text(spi, i, 2),
+					vp_col_text(spi, i, 3), vp_col_text(spi, i, 4));
 }
 
-/* Of char *; a null among them is an error, as for define_asset(). */
-static List *
-read_texts(VpSpi *spi, uint64 row, int column, const char *field)
+static void
+convert_error_callback(void *arg)
 {
-	bool		isnull;
-	Datum		array = vp_col_datum(spi, row, column, &isnull);
+	const char **what = arg;
 
-	if (!isnull && array_contains_nulls(DatumGetArrayTypeP(array)))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s can't have null elements", field)));
-	return vp_col_texts(spi, row, column);
+	errcontext("field \"%s\" of asset \"%s\"", what[0], what[1]);
+}
+
+static Datum
+convert(PGFunction input, const char *text, const char *field, const char *asset)
+{
+	const char *what[2] = {field, asset};
+	ErrorContextCallback callback = {
+		.callback = convert_error_callback,
+		.arg = what,
+		.previous = error_context_stack
+	};
+	Datum		value;
+
+	error_context_stack = &callback;
+	value = DirectFunctionCall3(input, CStringGetDatum(text),
+								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	error_context_stack = callback.previous;
+	return value;
+}
+
+/* The value of a column of text, or the given one if it is null. */
+static Interval *
+read_interval(VpSpi *spi, uint64 row, int column, const char *field, Interval *if_null)
+{
+	if (vp_col_null(row, column))
+		return if_null;
+	return DatumGetIntervalP(convert(interval_in, vp_col_text(spi, row, column), field,
+									 vp_col_text(spi, row, 1)));
+}
+
+static int32
+read_int32(VpSpi *spi, uint64 row, int column, const char *field)
+{
+	if (vp_col_null(row, column))
+		return 0;
+	return DatumGetInt32(convert(int4in, vp_col_text(spi, row, column), field,
+								 vp_col_text(spi, row, 1)));
 }
 
 static VpSpec *
-read_spec(VpSpi *spi, uint64 row, const VpPipeline *pipeline)
+read_spec(VpSpi *spi, uint64 row)
 {
-	VpSpec	   *spec = MemoryContextAllocZero(spi->caller, sizeof(VpSpec));
-	VpAssetOptions *o = &spec->options;
-	Interval   *delay = vp_col_interval(spi, row, 15);
 	MemoryContext old = MemoryContextSwitchTo(spi->caller);
+	VpSpec	   *spec = palloc0(sizeof(VpSpec));
+	VpAssetOptions *o = &spec->options;
 
 	*o = vp_options_default();
-	MemoryContextSwitchTo(old);
 	spec->name = vp_col_text(spi, row, 1);
 	spec->query = vp_col_text(spi, row, 2);
 	if (!vp_col_null(row, 3))
 		o->cache = vp_col_bool(row, 3);
-	o->cache_ttl = vp_col_interval(spi, row, 4);
+	o->cache_ttl = read_interval(spi, row, 4, "cache_ttl", NULL);
 	o->lazy = vp_col_bool(row, 5);
 	if (!vp_col_null(row, 6))
 		o->parallel = vp_col_bool(row, 6);
 	o->storage = vp_col_text(spi, row, 7);
 	o->on_miss = vp_col_text(spi, row, 8);
-	o->indexes = read_texts(spi, row, 9, "indexes");
-	o->settings = read_texts(spi, row, 10, "settings");
+	o->indexes = vp_col_texts(spi, row, 9);
+	o->settings = vp_col_texts(spi, row, 10);
 	o->hints = vp_col_text(spi, row, 11);
-	o->depends_on = read_texts(spi, row, 12, "depends_on");
-	o->tags = read_texts(spi, row, 13, "tags");
-	o->retries = vp_col_int32(row, 14, 0);
-	if (delay != NULL)
-		o->retry_delay = delay;
-	o->timeout = vp_col_interval(spi, row, 16);
+	o->depends_on = vp_col_texts(spi, row, 12);
+	o->tags = vp_col_texts(spi, row, 13);
+	o->retries = read_int32(spi, row, 14, "retries");
+	o->retry_delay = read_interval(spi, row, 15, "retry_delay", o->retry_delay);
+	o->timeout = read_interval(spi, row, 16, "timeout", NULL);
 	o->description = vp_col_text(spi, row, 17);
+	MemoryContextSwitchTo(old);
 	return spec;
 }
 
@@ -147,10 +226,10 @@ read_specs(const VpPipeline *pipeline, Datum assets)
 {
 	static VpStatement statement = {
 		"SELECT * FROM jsonb_to_recordset($1) AS a(name text, query text,"
-		" cache bool, cache_ttl interval, lazy bool, parallel bool, storage text,"
+		" cache bool, cache_ttl text, lazy bool, parallel bool, storage text,"
 		" on_miss text, indexes text[], settings text[], hints text,"
-		" depends_on text[], tags text[], retries int, retry_delay interval,"
-		" timeout interval, description text)", 1, {JSONBOID}
+		" depends_on text[], tags text[], retries text, retry_delay text,"
+		" timeout text, description text)", 1, {JSONBOID}
 	};
 	VpSpi		spi;
 	List	   *specs = NIL;
@@ -162,7 +241,7 @@ read_specs(const VpPipeline *pipeline, Datum assets)
 	n = vp_spi_run(&statement, &assets, NULL, false);
 	for (uint64 i = 0; i < n; i++)
 	{
-		VpSpec	   *spec = read_spec(&spi, i, pipeline);
+		VpSpec	   *spec = read_spec(&spi, i);
 		MemoryContext old = MemoryContextSwitchTo(spi.caller);
 
 		specs = lappend(specs, spec);
@@ -235,18 +314,41 @@ node_named(const VpPipeline *pipeline, VpNameIndex *index, const RangeVar *name)
 }
 
 static void
+define_error_callback(void *arg)
+{
+	errcontext("definition of asset %s", (const char *) arg);
+}
+
+/* Of RangeVar: what the query mentions, and what depends_on names. */
+static List *
+names_read(const VpGraphNode *node)
+{
+	const VpSpec *spec = node->data;
+	ErrorContextCallback callback = {
+		.callback = define_error_callback,
+		.arg = unconstify(char *, node->display),
+		.previous = error_context_stack
+	};
+	List	   *names;
+	ListCell   *lc;
+
+	error_context_stack = &callback;
+	names = vp_analyze_mentioned(vp_analyze_parse(spec->query));
+	foreach(lc, spec->options.depends_on)
+		names = lappend(names, vp_name_parse(lfirst(lc)));
+	error_context_stack = callback.previous;
+	return names;
+}
+
+static void
 add_edges(VpGraph *graph, VpNameIndex *index, const VpPipeline *pipeline)
 {
 	for (int i = 0; i < graph->n; i++)
 	{
-		const VpSpec *spec = graph->nodes[i].data;
-		List	   *names = vp_analyze_mentioned(vp_analyze_parse(spec->query));
 		ListCell   *lc;
 
 		CHECK_FOR_INTERRUPTS();
-		foreach(lc, spec->options.depends_on)
-			names = lappend(names, vp_name_parse(lfirst(lc)));
-		foreach(lc, names)
+		foreach(lc, names_read(&graph->nodes[i]))
 		{
 			int			up = node_named(pipeline, index, lfirst(lc));
 
@@ -273,12 +375,6 @@ order_of(VpGraph *graph, const VpPipeline *pipeline)
 				 errmsg("assets of the batch depend on each other in a circle"),
 				 errdetail("%s", vp_graph_cycle_path(graph, cycle))));
 	return order;
-}
-
-static void
-define_error_callback(void *arg)
-{
-	errcontext("definition of asset %s", (const char *) arg);
 }
 
 static VpChange *
