@@ -187,49 +187,70 @@ vp_asset_upstream_ids(int32 id)
 	return ids;
 }
 
-static List *
-all_names(void)
+/*
+ * "Did you mean ...?", or NULL.  Without a schema, and then with a wrong one,
+ * only the relation's name has to be near, which assets of several schemas may
+ * have.
+ */
+static char *
+near_assets(const RangeVar *name)
 {
 	static VpStatement statement = {
-		"SELECT n.nspname || '.' || s.relname FROM vibepiper.asset a"
+		"SELECT n.nspname || '.' || s.relname, s.relname::text,"
+		" quote_ident(n.nspname) || '.' || quote_ident(s.relname) FROM vibepiper.asset a"
 		" JOIN pg_class s ON s.oid = a.stub"
 		" JOIN pg_namespace n ON n.oid = s.relnamespace ORDER BY 1", 0, {0}
 	};
 	VpSpi		spi;
 	uint64		n;
-	List	   *names = NIL;
+	List	   *full = NIL;
+	List	   *relations = NIL;
+	List	   *near = NIL;
+	List	   *offers = NIL;
+	char	   *hint;
+	MemoryContext old;
+	ListCell   *lc;
 
 	vp_spi_open(&spi);
 	n = vp_spi_run(&statement, NULL, NULL, false);
 	for (uint64 i = 0; i < n; i++)
 	{
-		char	   *name = vp_col_text(&spi, i, 1);
-		MemoryContext old = MemoryContextSwitchTo(spi.caller);
-
-		names = lappend(names, name);
-		MemoryContextSwitchTo(old);
+		full = lappend(full, vp_col_text(&spi, i, 1));
+		relations = lappend(relations, vp_col_text(&spi, i, 2));
 	}
+	if (name->schemaname != NULL)
+		near = vp_nearest_indexes(psprintf("%s.%s", name->schemaname, name->relname),
+								  full, 1);
+	if (near == NIL)
+		near = vp_nearest_indexes(name->relname, relations, 3);
+	foreach(lc, near)
+		offers = lappend(offers, vp_col_text(&spi, lfirst_int(lc), 3));
+	old = MemoryContextSwitchTo(spi.caller);
+	hint = vp_did_you_mean(offers);
+	MemoryContextSwitchTo(old);
 	vp_spi_close(&spi);
-	return names;
+	return hint;
 }
 
 VpAsset *
 vp_asset_by_name(const char *name)
 {
-	Oid			stub = RangeVarGetRelid(vp_name_parse(name), NoLock, true);
+	RangeVar   *parsed = vp_name_parse(name);
+	Oid			stub = RangeVarGetRelid(parsed, NoLock, true);
 	VpAsset    *asset = OidIsValid(stub) ? vp_asset_by_stub(stub) : NULL;
-	List	   *near;
+	const char *quoted;
+	char	   *hint;
 
 	if (asset != NULL)
 		return asset;
-	near = vp_nearest_names(name, all_names(), 1);
+	quoted = strchr(name, '"') != NULL ? name : psprintf("\"%s\"", name);
+	hint = OidIsValid(stub) ? NULL : near_assets(parsed);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 OidIsValid(stub)
-			 ? errmsg("\"%s\" is not an asset", name)
-			 : errmsg("asset \"%s\" does not exist", name),
-			 near != NIL
-			 ? errhint("Did you mean \"%s\"?", (char *) linitial(near)) : 0));
+			 ? errmsg("%s is not an asset", quoted)
+			 : errmsg("asset %s does not exist", quoted),
+			 hint != NULL ? errhint("%s", hint) : 0));
 }
 
 void

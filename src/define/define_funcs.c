@@ -18,6 +18,7 @@
 #include "common/args.h"
 #include "common/extension.h"
 #include "common/names.h"
+#include "common/nearest.h"
 #include "common/spi.h"
 #include "common/trial.h"
 #include "define/batch.h"
@@ -61,6 +62,48 @@ vp_define_pipeline_sql(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Of char *: the schemas of all pipelines. */
+static List *
+all_schemas(void)
+{
+	static VpStatement statement = {
+		"SELECT DISTINCT n.nspname::text FROM vibepiper.pipeline p"
+		" JOIN pg_rewrite r ON r.ev_class = p.view"
+		" JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid"
+		" JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND n.oid = d.refobjid"
+		" ORDER BY 1", 0, {0}
+	};
+	VpSpi		spi;
+	uint64		n;
+	List	   *names = NIL;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, NULL, NULL, false);
+	for (uint64 i = 0; i < n; i++)
+	{
+		char	   *name = vp_col_text(&spi, i, 1);
+		MemoryContext old = MemoryContextSwitchTo(spi.caller);
+
+		names = lappend(names, name);
+		MemoryContextSwitchTo(old);
+	}
+	vp_spi_close(&spi);
+	return names;
+}
+
+pg_noreturn static void
+refuse_schema(const char *schema, bool exists)
+{
+	List	   *near = exists ? NIL : vp_nearest_names(schema, all_schemas(), 1);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+			 errmsg("schema \"%s\" belongs to no pipeline", schema),
+			 near != NIL
+			 ? errhint("Did you mean %s?", quote_identifier(linitial(near)))
+			 : errhint("Define one with vibepiper.define_pipeline().")));
+}
+
 /* The pipeline that an asset of this name belongs to; locked. */
 static VpPipeline *
 pipeline_for(const char *name)
@@ -77,10 +120,7 @@ pipeline_for(const char *name)
 		if (OidIsValid(schema))
 			id = vp_pipeline_of_schema(schema);
 		if (id == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_SCHEMA_NAME),
-					 errmsg("schema \"%s\" belongs to no pipeline", parsed->schemaname),
-					 errhint("Define one with vibepiper.define_pipeline().")));
+			refuse_schema(parsed->schemaname, OidIsValid(schema));
 	}
 	else
 		foreach(lc, fetch_search_path(false))
