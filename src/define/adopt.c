@@ -170,7 +170,7 @@ insert_asset(VpAsset *asset, Query *query, const VpPipeline *pipeline, List *ups
 {
 	bool		settings_matter;
 
-	vp_options_check(&asset->options);
+	vp_options_check(&asset->options, asset->owner);
 	if (asset->environment == NIL)
 		asset->environment = vp_settings_record(vp_define_search_path(pipeline));
 	asset->pipeline_id = pipeline->id;

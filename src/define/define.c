@@ -31,10 +31,16 @@
 #include "define/views.h"
 #include "freshness/code.h"
 #include "graph/graph.h"
+#include "store/compute.h"
 #include "store/inline.h"
 #include "store/publish.h"
 #include "store/replace.h"
 #include "store/slot.h"
+
+#define MAX_RETRIES	100
+
+/* What is added to a timestamp must not leave what a timestamp can hold. */
+#define MAX_YEARS	100000
 
 VpAssetOptions
 vp_options_default(void)
@@ -57,32 +63,92 @@ check_choice(const char *what, const char *value, const char *a, const char *b)
 				 errhint("Use '%s' or '%s'.", a, b)));
 }
 
+static bool
+is_within(int64 value, int64 most)
+{
+	return value >= -most && value <= most;
+}
+
 static void
-check_interval(const char *what, Interval *interval)
+check_interval(const char *what, Interval *interval, const char *hint)
 {
 	Interval	zero = {0};
 
-	if (interval != NULL &&
-		DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(interval),
+	if (interval == NULL)
+		return;
+	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(interval),
 										  IntervalPGetDatum(&zero))) < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s can't be negative", what)));
+	if (!is_within(interval->month, MAX_YEARS * MONTHS_PER_YEAR) ||
+		!is_within(interval->day, MAX_YEARS * INT64CONST(366)) ||
+		!is_within(interval->time, MAX_YEARS * INT64CONST(366) * USECS_PER_DAY))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is too long", what),
+				 errdetail("It is at most %d years.", MAX_YEARS),
+				 hint != NULL ? errhint("%s", hint) : 0));
+}
+
+static void
+check_tags(List *tags)
+{
+	ListCell   *lc;
+
+	foreach(lc, tags)
+		if (*(char *) lfirst(lc) == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a tag can't be empty")));
+}
+
+/* Who computes the asset must be able to make them. */
+static void
+check_settings(List *settings, Oid owner)
+{
+	VpIdentity	identity;
+
+	if (settings == NIL)
+		return;
+	vp_owner_enter(&identity, owner);
+	vp_settings_check(settings);
+	vp_identity_leave(&identity);
 }
 
 void
-vp_options_check(const VpAssetOptions *o)
+vp_options_check(const VpAssetOptions *o, Oid owner)
 {
 	check_choice("storage", o->storage, "unlogged", "logged");
 	check_choice("on_miss", o->on_miss, "compute", "error");
-	check_interval("cache_ttl", o->cache_ttl);
-	check_interval("retry_delay", o->retry_delay);
-	check_interval("timeout", o->timeout);
-	if (o->retries < 0)
+	check_interval("cache_ttl", o->cache_ttl, "NULL means no limit.");
+	check_interval("retry_delay", o->retry_delay, NULL);
+	check_interval("timeout", o->timeout, "NULL means no limit.");
+	if (o->retries < 0 || o->retries > MAX_RETRIES)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("retries can't be negative")));
-	vp_settings_check(o->settings);
+				 errmsg("retries must be from 0 to %d", MAX_RETRIES)));
+	check_tags(o->tags);
+	check_settings(o->settings, owner);
+}
+
+/* "shop, shop_stage" */
+static char *
+schemas_of(const VpPipeline *pipeline)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, pipeline->schemas)
+	{
+		char	   *name = get_namespace_name(lfirst_oid(lc));
+
+		if (name != NULL)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 quote_identifier(name));
+	}
+	return names.data;
 }
 
 void
@@ -99,7 +165,8 @@ vp_spec_set_name(VpSpec *spec, const VpPipeline *pipeline, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 				 errmsg("schema \"%s\" does not belong to pipeline \"%s\"",
-						parsed->schemaname, pipeline->name)));
+						parsed->schemaname, pipeline->name),
+				 errhint("Schemas of the pipeline: %s.", schemas_of(pipeline))));
 	spec->schema = get_namespace_name(schema);
 	spec->name = parsed->relname;
 }
@@ -465,7 +532,7 @@ vp_define(VpRebuild *rebuild, const VpPipeline *pipeline, const VpSpec *spec)
 	VpAnalyzed *a;
 	bool		settings_matter;
 
-	vp_options_check(&spec->options);
+	vp_options_check(&spec->options, old != NULL ? old->owner : pipeline->owner);
 	if (old != NULL)
 	{
 		check_is_ours(pipeline, old);

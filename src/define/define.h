@@ -77,8 +77,8 @@ extern void vp_bury(int32 asset_id, Oid stub, Oid def);
 extern void vp_spec_set_name(VpSpec *spec, const VpPipeline *pipeline,
 							 const char *name);
 
-/* Check options that don't depend on the query. */
-extern void vp_options_check(const VpAssetOptions *options);
+/* Check options that don't depend on the query; the owner computes the asset. */
+extern void vp_options_check(const VpAssetOptions *options, Oid owner);
 
 /* The options that an argument list leaves at their defaults. */
 extern VpAssetOptions vp_options_default(void);
