@@ -89,6 +89,17 @@ SELECT pg_temp.err($$SELECT vibepiper.define_asset('bi_src.t', 'SELECT 1 AS x')$
 SELECT pg_temp.err(format('SELECT vibepiper.define_asset(%L, ''SELECT 1 AS x'')', 'bi.' || repeat('€', 22)));
 SELECT pg_temp.err(format('SELECT vibepiper.define_asset(%L, ''SELECT 1 AS x'')', repeat('€', 22) || '.a'));
 SELECT pg_temp.err(format('SELECT vibepiper.define_pipeline(%L)', repeat('€', 22)));
+-- near names as they can be written; without a schema, and with a wrong one, only the relation's name has to be near
+BEGIN;
+SELECT vibepiper.define_pipeline('BI Upper', schemas => '{"BI Upper",bi_more}');
+SELECT vibepiper.define_asset('"BI Upper"."Net sales"', 'SELECT 1 AS x'), vibepiper.define_asset('bi_more.orders', 'SELECT 1 AS x'), vibepiper.define_asset('bi."€€.x"', 'SELECT 1 AS x');
+SELECT n, pg_temp.err(format('SELECT vibepiper.asset_query(%L)', n)) FROM unnest(ARRAY['"BI Upper"."Net sale"', '"BI Upper"."Nett ""sales"', '"Net sails"', 'bi."€€.y"', '"€€.y"', 'orders', 'ordres', 'bi_mor.orders', 'nowhere.ordrs', 'nowhere.nothing']) n;
+SELECT pg_temp.err($$SELECT vibepiper.define_asset('"BI Uper".x', 'SELECT 1 AS x')$$);
+SELECT pg_temp.err($$SELECT vibepiper.define_asset('bi_mroe.x', 'SELECT 1 AS x')$$);
+SELECT pg_temp.err($$SELECT vibepiper.define_asset('bi_src.x', 'SELECT 1 AS x')$$);
+SELECT pg_temp.err($$SELECT vibepiper.define_assets('BI Upper', '[{"name": "bi.x", "query": "SELECT 1 AS x"}]')$$);
+SELECT pg_temp.option('depends_on', $$'{"\"Net sale\""}'$$), pg_temp.option('depends_on', $$'{revenu}'$$);
+ROLLBACK;
 
 -- Queries
 SELECT q, pg_temp.query(q) FROM unnest(ARRAY[
@@ -144,21 +155,28 @@ SELECT pg_temp.err(format('SELECT vibepiper.define_assets(''bi'', %L)', (
 
 -- Options
 SELECT o, v, pg_temp.option(o, v) FROM (VALUES
-    ('cache_ttl', $$'-1 s'$$), ('cache_ttl', $$'1 day -25 hours'$$), ('retry_delay', $$'-1 us'$$), ('timeout', $$'-1 mon'$$), ('retries', '-2147483648'),
+    ('cache_ttl', $$'-1 s'$$), ('cache_ttl', $$'1 day -25 hours'$$), ('retry_delay', $$'-1 us'$$), ('timeout', $$'-1 mon'$$), ('retries', '-2147483648'), ('retries', '101'),
+    ('cache_ttl', $$'100001 years'$$), ('cache_ttl', $$'5900000 years -2124000000 days'$$), ('retry_delay', $$'2147483647 days'$$), ('timeout', $$'2147483647 hours'$$), ('tags', $$'{a,""}'$$),
     ('storage', $$''$$), ('storage', $$'LOGGED'$$), ('on_miss', $$'%s'$$), ('indexes', $$'{{(id)},{(x)}}'$$), ('settings', $$'{{a=1},{b=1}}'$$), ('tags', $$'{{a,b}}'$$), ('depends_on', $$'{{bi.orders}}'$$),
     ('depends_on', $$'{bi.ordres}'$$), ('depends_on', $$'{bi_src.t}'$$), ('depends_on', $$'{""}'$$), ('depends_on', $$'{a.b.c}'$$), ('tags', $$'{NULL}'$$), ('indexes', $$'{NULL}'$$), ('settings', $$'{NULL}'$$)) t(o, v);
 SELECT pg_temp.err($$SELECT vibepiper.define_pipeline('bi', schemas => '{{bi,bi2},{bi3,bi4}}')$$);
--- more than a timestamp holds is no limit, for this asset and for the others
+-- the longest one; a longer one would be more than a timestamp holds
 BEGIN;
-SELECT vibepiper.define_asset('bi.x', 'SELECT 1 AS x', cache_ttl => '100000000 years');
+SELECT vibepiper.define_asset('bi.x', 'SELECT 1 AS x', cache_ttl => '100000 years');
 SELECT status FROM vibepiper.run('bi', 'x', parallel => false);
 SELECT action FROM vibepiper.plan('bi', 'x');
 SELECT vibepiper.is_fresh('bi.x'), vibepiper.is_fresh('bi.orders');
 SELECT asset, state FROM vibepiper.assets WHERE pipeline = 'bi' ORDER BY 1;
+SELECT expires_at = as_of + interval '100000 years' FROM vibepiper.versions WHERE asset = 'bi.x';
+-- as a superuser can write it: this asset never expires, and the others are what they are
+UPDATE vibepiper.asset SET cache_ttl = '178000000 years' WHERE stub = 'bi.x'::regclass;
+SELECT action FROM vibepiper.plan('bi', 'x');
+SELECT asset, state FROM vibepiper.assets WHERE pipeline = 'bi' ORDER BY 1;
+SELECT asset, expires_at > as_of FROM vibepiper.versions WHERE asset LIKE 'bi.%' ORDER BY 1;
 ROLLBACK;
 -- kept from a run that published nothing
 BEGIN;
-SELECT vibepiper.define_asset('bi.x', 'SELECT 1 AS x', cache_ttl => '100000000 years');
+SELECT vibepiper.define_asset('bi.x', 'SELECT 1 AS x', cache_ttl => '100000 years');
 SELECT vibepiper.define_asset('bi.y', 'SELECT 1 / (x - 1) AS y FROM bi.x');
 SELECT asset, status FROM vibepiper.run('bi', 'x y', parallel => false, on_failure => 'report');
 SELECT asset, status FROM vibepiper.run('bi', 'x', parallel => false);
@@ -177,6 +195,20 @@ SELECT s, pg_temp.option('settings', format('ARRAY[%L]', s)) FROM unnest(ARRAY['
     'default_text_search_config=nowhere']) s;
 SELECT pg_temp.err($$SELECT vibepiper.define_pipeline('bi', settings => '{role=none}')$$);
 SELECT pg_temp.err($$SELECT vibepiper.define_assets('bi', '[{"name": "x", "query": "SELECT 1 AS x", "settings": ["role=none"]}]')$$);
+-- an asset's owner sets them: what that role may not, a superuser can't give to its asset either
+BEGIN;
+CREATE ROLE regress_bi_owner;
+CREATE SCHEMA bi_owned AUTHORIZATION regress_bi_owner;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vibepiper TO regress_bi_owner;
+SET LOCAL ROLE regress_bi_owner;
+SELECT vibepiper.define_pipeline('bi_owned');
+RESET ROLE;
+SELECT pg_temp.err($$SELECT vibepiper.define_asset('bi_owned.x', 'SELECT 1 AS x', settings => '{session_replication_role=replica}')$$);
+GRANT SET ON PARAMETER session_replication_role TO regress_bi_owner;
+SELECT vibepiper.define_asset('bi_owned.x', 'SELECT current_setting(''session_replication_role'') AS x', settings => '{session_replication_role=replica}');
+SELECT status FROM vibepiper.run('bi_owned', parallel => false);
+SELECT x FROM bi_owned.x;
+ROLLBACK;
 -- these can be set; a value may hold '=', and be empty
 BEGIN;
 SELECT vibepiper.define_asset('bi.x', 'SELECT current_setting(''my.x'') AS x, current_setting(''search_path'') AS path, current_setting(''work_mem'') AS mem',

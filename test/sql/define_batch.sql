@@ -129,8 +129,28 @@ SELECT * FROM vibepiper.define_assets('db', '[{"name": "a", "query": null}]');
 SELECT * FROM vibepiper.define_assets('db', '[{"name": "a", "query": "SELECT 1 AS x", "qeury": "x"}]');
 SELECT * FROM vibepiper.define_assets('db', '[{"name": "a", "query": "SELECT 1 AS x", "index": ["(x)"]}]');
 SELECT * FROM vibepiper.define_assets('db', '[{"name": "a", "query": "SELECT 1 AS x", "something else": 1}]');
-SELECT pg_temp.sqlstate(format($$SELECT * FROM vibepiper.define_assets('db', '[{"name": "a", "query": "SELECT 1 AS x", %s}]')$$, field)) <> 'no error' AS refused, field
-FROM unnest(ARRAY['"cache": "perhaps"', '"retries": "many"', '"tags": "a"', '"tags": {"a": 1}', '"cache_ttl": "soon"', '"tags": ["a", null]', '"retries": -1', '"storage": "temp"']) field;
+-- fields of the wrong type, and values that are none: which field of which asset
+CREATE FUNCTION pg_temp.refused(field text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+    context text;
+BEGIN
+    PERFORM vibepiper.define_assets('db', format('[{"name": "a", "query": "SELECT 1 AS x"}, {"name": "b", "query": "SELECT 1 AS x", %s}]', field)::jsonb);
+    RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, context = PG_EXCEPTION_CONTEXT;
+    RETURN concat_ws(' | ', SQLSTATE, SQLERRM, nullif(detail, ''), substring(context from '^(?:field|definition) [^\n]*'));
+END $$;
+SELECT field, pg_temp.refused(field) FROM unnest(ARRAY[
+    '"name": ["b"]', '"name": 1', '"query": {"a": 1}', '"query": false', '"cache": 1', '"cache": "perhaps"', '"lazy": "true"', '"parallel": []', '"storage": 1', '"storage": "temp"', '"on_miss": ["error"]',
+    '"hints": {"a": 1}', '"description": 1', '"indexes": "(x)"', '"indexes": {}', '"settings": [["work_mem=1MB"]]', '"settings": [{}]', '"settings": ["work_mem=much"]', '"depends_on": "a"', '"depends_on": [1]', '"depends_on": ["a.b.c"]', '"depends_on": ["c"]',
+    '"tags": "a"', '"tags": {"a": 1}', '"tags": [1, true]', '"tags": [["a"]]', '"tags": ["a", null]', '"tags": [""]', '"retries": -1', '"retries": 101', '"retries": 1.5', '"retries": 99999999999', '"retries": "3"', '"retries": true',
+    '"cache_ttl": 5', '"cache_ttl": "soon"', '"cache_ttl": ""', '"cache_ttl": "-1 s"', '"cache_ttl": "178000000 years"', '"retry_delay": {}', '"retry_delay": "1 sec 2 often"', '"timeout": false']) field;
+-- a number may be written in any way that is an integer
+BEGIN;
+SELECT change FROM vibepiper.define_assets('db', '[{"name": "a", "query": "SELECT 1 AS x", "retries": 1e1}]');
+SELECT retries FROM vibepiper.assets WHERE asset = 'db.a';
+ROLLBACK;
 
 -- Twice in a batch; a name that is not the pipeline's; a failing one says which, and nothing is defined
 SELECT * FROM vibepiper.define_assets('db', '[{"name": "twice", "query": "SELECT 1 AS x"}, {"name": "db.twice", "query": "SELECT 2 AS x"}]');
