@@ -30,9 +30,10 @@ SELECT c1 + c1600 FROM li.wide;
 SELECT c1 + c1600 FROM li.wide_reader;
 SELECT asset, status FROM vibepiper.run('li', force => true, parallel => false);
 -- one more is too many, also for an asset that is there, or in a batch
-SELECT pg_temp.define('li.wider', pg_temp.columns(1601, '1')) LIKE '54011 %', pg_temp.define('li.wide', pg_temp.columns(1601, '1')) LIKE '54011 %',
-    pg_temp.define('li.wider', pg_temp.columns(1700, '1')) LIKE '54011 %',
-    pg_temp.err(format('SELECT vibepiper.define_assets(''li'', %L)', jsonb_build_array(jsonb_build_object('name', 'wider', 'query', pg_temp.columns(1601, '1'))))) LIKE '54011 %';
+SELECT pg_temp.define('li.wider', pg_temp.columns(1601, '1')), pg_temp.define('li.wide', pg_temp.columns(1601, '1')),
+    pg_temp.err(format('SELECT vibepiper.define_assets(''li'', %L)', jsonb_build_array(jsonb_build_object('name', 'wider', 'query', pg_temp.columns(1601, '1')))));
+-- PostgreSQL has words of its own for more than the list of a query can hold
+SELECT left(pg_temp.define('li.wider', pg_temp.columns(1700, '1')), 5);
 SELECT c1600 FROM li.wide;
 -- columns are added up to there
 SELECT vibepiper.define_asset('li.grows', pg_temp.columns(1599, '1'));
@@ -50,27 +51,22 @@ SELECT status, rows FROM vibepiper.run('li', 'long', parallel => false);
 SELECT sum(length(c300)) FROM li.long;
 SELECT status FROM vibepiper.run('li', 'long', force => true, parallel => false);
 
--- A query of 10 MB: one literal, a list
+-- A query of 10 MB: one literal; a list of 10,000
 SELECT vibepiper.define_asset('li.literal', format('SELECT length(%L) AS n', repeat('x', 10 * 1024 * 1024)));
-SELECT n FROM li.literal;
 SELECT status, rows FROM vibepiper.run('li', 'literal', parallel => false);
 SELECT n FROM li.literal;
 SELECT length(vibepiper.asset_query('li.literal'));
-SELECT vibepiper.define_asset('li.literal', format('SELECT length(%L) AS n', repeat('x', 10 * 1024 * 1024)));
-SELECT pg_size_pretty(sum(length(query))) FROM vibepiper.assets WHERE asset = 'li.literal';
-SELECT vibepiper.define_asset('li.list', (SELECT format('SELECT i FROM generate_series(99999, 100001) i WHERE repeat(''x'', 94) || i IN (%s)', string_agg(format('''%s%s''', repeat('x', 94), i), ',')) FROM generate_series(1, 100000) i));
+SELECT vibepiper.define_asset('li.list', (SELECT format('SELECT i FROM generate_series(9999, 10001) i WHERE repeat(''x'', 100) || i IN (%s)', string_agg(format('''%s%s''', repeat('x', 100), i), ',')) FROM generate_series(1, 10000) i));
 SELECT pg_size_pretty(length(query)::numeric) FROM vibepiper.assets WHERE asset = 'li.list';
 SELECT count(*) FROM li.list;
-SELECT status, rows FROM vibepiper.run('li', 'list', parallel => false);
-SELECT pg_temp.define('li.comment', repeat('-- comment' || chr(10), 1000000) || 'SELECT 1 AS x');
-SELECT pg_temp.define('li.error', repeat(' ', 10 * 1024 * 1024) || 'SELECT nosuch');
-SELECT pg_temp.define('li.error', 'SELECT ''' || repeat('x', 10 * 1024 * 1024));
+SELECT pg_temp.define('li.error', repeat('-- comment' || chr(10), 100000) || 'SELECT nosuch');
+SELECT pg_temp.define('li.error', 'SELECT ''' || repeat('x', 1024 * 1024));
 -- many arms
 SELECT vibepiper.define_asset('li.arms', (SELECT string_agg('SELECT ' || i || ' AS x', ' UNION ALL ') FROM generate_series(1, 1000) i));
 SELECT count(*), sum(x) FROM li.arms;
 SELECT status, rows FROM vibepiper.run('li', 'arms', parallel => false);
 SELECT count(*), sum(x) FROM li.arms;
-SELECT pg_temp.define('li.error', (SELECT string_agg('SELECT ' || i || ' AS x', ' UNION ALL ') FROM generate_series(1, 400000) i));
+SELECT pg_temp.define('li.error', (SELECT string_agg('SELECT ' || i || ' AS x', ' UNION ALL ') FROM generate_series(1, 50000) i));
 
 -- Nesting: what PostgreSQL can do is done, the rest is its error and no crash
 SELECT vibepiper.define_asset('li.nested', repeat('SELECT x FROM (', 200) || 'SELECT 1 AS x' || repeat(') s', 200));
@@ -79,13 +75,13 @@ SELECT status FROM vibepiper.run('li', 'nested', parallel => false);
 SELECT vibepiper.define_asset('li.parens', 'SELECT ' || repeat('(', 4000) || '1' || repeat(')', 4000) || ' AS x');
 SELECT vibepiper.define_asset('li.sum', 'SELECT 1' || repeat(' + 1', 1000) || ' AS x');
 SELECT p.x, s.x FROM li.parens p, li.sum s;
-SELECT pg_temp.define('li.error', 'SELECT 1' || repeat(' + 1', 1000000) || ' AS x');
+SELECT pg_temp.define('li.error', 'SELECT 1' || repeat(' + 1', 100000) || ' AS x');
 SELECT left(pg_temp.define('li.error', 'SELECT ' || repeat('(', 100000) || '1' || repeat(')', 100000) || ' AS x'), 5);
 SELECT left(pg_temp.define('li.error', repeat('SELECT x FROM (', 30000) || 'SELECT 1 AS x' || repeat(') s', 30000)), 5);
 SELECT left(pg_temp.define('li.error', 'SELECT 1 AS x WHERE ' || repeat('EXISTS (SELECT 1 WHERE ', 30000) || 'true' || repeat(')', 30000)), 5);
 SELECT left(pg_temp.define('li.error', 'SELECT ' || repeat('abs(', 100000) || '1' || repeat(')', 100000) || ' AS x'), 5);
 SELECT left(pg_temp.define('li.error', 'SELECT ARRAY' || repeat('[', 100000) || '1' || repeat(']', 100000) || ' AS x'), 5);
-SELECT left(pg_temp.err(format('SELECT vibepiper.define_assets(''li'', %L)', jsonb_build_array(jsonb_build_object('name', 'error', 'query', 'SELECT 1' || repeat(' + 1', 1000000) || ' AS x')))), 5);
+SELECT left(pg_temp.err(format('SELECT vibepiper.define_assets(''li'', %L)', jsonb_build_array(jsonb_build_object('name', 'error', 'query', 'SELECT 1' || repeat(' + 1', 100000) || ' AS x')))), 5);
 SELECT left(pg_temp.err(format('SELECT vibepiper.define_asset(''li.error'', ''SELECT 1 AS x'', indexes => ARRAY[%L])', repeat('(', 100000) || 'x' || repeat(')', 100000))), 5);
 SELECT asset FROM vibepiper.assets WHERE asset IN ('li.error', 'li.wider');
 
@@ -130,18 +126,21 @@ SELECT split_part(vibepiper.explain_asset('li_deep.n1000'), E'\n', 1);
 SELECT vibepiper.drop_asset('li_deep.n1', cascade => true);
 SELECT count(*) FROM vibepiper.assets WHERE pipeline = 'li_deep';
 
--- 1,000 that read one
+-- 100 that read one
 SELECT vibepiper.define_pipeline('li_fan');
 SELECT change, count(*) FROM vibepiper.define_assets('li_fan', (
     SELECT jsonb_agg(jsonb_build_object('name', 'n' || i, 'query', CASE i WHEN 0 THEN 'SELECT 1 AS x' ELSE format('SELECT x + %s AS x FROM n0', i) END))
-    FROM generate_series(0, 1000) i)) GROUP BY 1;
+    FROM generate_series(0, 100) i)) GROUP BY 1;
 SELECT status, count(*) FROM vibepiper.run('li_fan', parallel => false) GROUP BY 1;
 SELECT vibepiper.invalidate('li_fan.n0', downstream => false);
 SELECT action, count(*) FROM vibepiper.plan('li_fan') GROUP BY 1 ORDER BY 1;
 SELECT status, count(*) FROM vibepiper.run('li_fan', parallel => false) GROUP BY 1 ORDER BY 1;
--- columns at the end can be added, the others are in use
+-- a column at the end is added; one of another type is given to all that read it, unless one of them can't do with it
 SELECT vibepiper.define_asset('li_fan.n0', 'SELECT 1 AS x, 2 AS y');
-SELECT pg_temp.define('li_fan.n0', 'SELECT ''1'' AS x');
+SELECT vibepiper.define_asset('li_fan.n0', 'SELECT 1::int8 AS x');
+SELECT pg_typeof(a.x), pg_typeof(b.x) FROM li_fan.n1 a, li_fan.n100 b;
+SELECT left(pg_temp.define('li_fan.n0', 'SELECT ''1'' AS x'), 5);
+SELECT pg_typeof(x) FROM li_fan.n0;
 SELECT pg_temp.err('SELECT vibepiper.drop_asset(''li_fan.n0'')');
 SELECT vibepiper.drop_asset('li_fan.n0', cascade => true);
 
