@@ -104,8 +104,8 @@ check_tags(List *tags)
 }
 
 /* Who computes the asset must be able to make them. */
-static void
-check_settings(List *settings, Oid owner)
+void
+vp_define_check_settings(List *settings, Oid owner)
 {
 	VpIdentity	identity;
 
@@ -129,7 +129,7 @@ vp_options_check(const VpAssetOptions *o, Oid owner)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("retries must be from 0 to %d", MAX_RETRIES)));
 	check_tags(o->tags);
-	check_settings(o->settings, owner);
+	vp_define_check_settings(o->settings, owner);
 }
 
 /* "shop, shop_stage" */

@@ -77,6 +77,9 @@ extern void vp_bury(int32 asset_id, Oid stub, Oid def);
 extern void vp_spec_set_name(VpSpec *spec, const VpPipeline *pipeline,
 							 const char *name);
 
+/* May this owner's assets have these settings? */
+extern void vp_define_check_settings(List *settings, Oid owner);
+
 /* Check options that don't depend on the query; the owner computes the asset. */
 extern void vp_options_check(const VpAssetOptions *options, Oid owner);
 

@@ -18,7 +18,6 @@
 #include "catalog/asset.h"
 #include "catalog/note.h"
 #include "common/extension.h"
-#include "common/settings.h"
 #include "common/spi.h"
 #include "compat/compat.h"
 #include "define/define.h"
@@ -67,7 +66,7 @@ vp_pipeline_check(const VpPipeline *p)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_workers must be positive")));
-	vp_settings_check(p->settings);
+	vp_define_check_settings(p->settings, p->owner);
 }
 
 static void
@@ -186,12 +185,12 @@ vp_define_pipeline(VpPipeline *wanted, List *schema_names)
 {
 	VpPipeline *old = vp_pipeline_find(wanted->name);
 
+	wanted->owner = old != NULL ? old->owner : GetUserId();
 	vp_pipeline_check(wanted);
 	if (schema_names == NIL)
 		schema_names = list_make1(wanted->name);
 	if (old == NULL)
 	{
-		wanted->owner = GetUserId();
 		wanted->schemas = claim_schemas(schema_names, wanted);
 		vp_pipeline_view_create(wanted);
 		vp_pipeline_insert(wanted);
@@ -203,7 +202,6 @@ vp_define_pipeline(VpPipeline *wanted, List *schema_names)
 	vp_pipeline_lock(old->id);
 	wanted->id = old->id;
 	wanted->view = old->view;
-	wanted->owner = old->owner;
 	wanted->schemas = claim_schemas(schema_names, wanted);
 	check_assets_stay_inside(wanted);
 	vp_pipeline_update(wanted);
