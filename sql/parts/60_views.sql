@@ -139,7 +139,7 @@ COMMENT ON COLUMN vibepiper.sources.kind IS 'as pg_class.relkind';
 CREATE VIEW vibepiper.versions AS
 	SELECT format('%I.%I', n.nspname, c.relname) AS asset,
 		v.version_id, v.run_id, v.published, v.rows, v.bytes, v.elapsed, v.built_at, v.as_of,
-		v.as_of + least(a.cache_ttl, interval '100000 years') AS expires_at,
+		v.as_of + CASE WHEN a.cache_ttl > interval '100000 years' THEN interval '100000 years' ELSE a.cache_ttl END AS expires_at,
 		v.invalidated,
 		v.code_hash = a.code_hash AS current_code,
 		CASE WHEN pg_has_role(d.relowner, 'USAGE') THEN v.data_hash END AS data_hash,

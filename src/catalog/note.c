@@ -165,6 +165,14 @@ query_note(Oid view, const char *kind, VpStatement *statement, VpSpi *spi)
 	return true;
 }
 
+static char *
+text_or(VpSpi *spi, int column, char *otherwise)
+{
+	char	   *text = vp_col_text(spi, 0, column);
+
+	return text != NULL ? text : otherwise;
+}
+
 static Interval *
 interval_or(VpSpi *spi, int column, Interval *otherwise)
 {
@@ -232,11 +240,11 @@ vp_note_read_pipeline(Oid view, VpPipeline *p)
 
 	if (!query_note(view, "pipeline", &statement, &spi))
 		return false;
-	p->name = vp_col_text(&spi, 0, 2);
+	p->name = text_or(&spi, 2, p->name);
 	p->max_workers = vp_col_int32(0, 3, 0);
-	p->publish = vp_col_text(&spi, 0, 4);
-	p->storage = vp_col_text(&spi, 0, 5);
-	p->on_miss = vp_col_text(&spi, 0, 6);
+	p->publish = text_or(&spi, 4, p->publish);
+	p->storage = text_or(&spi, 5, p->storage);
+	p->on_miss = text_or(&spi, 6, p->on_miss);
 	p->settings = vp_col_texts(&spi, 0, 7);
 	p->keep_versions = vp_col_int32(0, 8, 2);
 	p->description = vp_col_text(&spi, 0, 9);

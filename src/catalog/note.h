@@ -24,7 +24,10 @@ extern void vp_note_write_pipeline(const VpPipeline *pipeline);
  */
 extern bool vp_note_read_asset(Oid def, VpAsset *asset, char **pipeline);
 
-/* The same for a pipeline's view: sets all but id, view, owner and schemas. */
+/*
+ * The same for a pipeline's view: sets what the note has of all but id, view,
+ * owner and schemas.
+ */
 extern bool vp_note_read_pipeline(Oid view, VpPipeline *pipeline);
 
 #endif							/* VP_NOTE_H */

@@ -65,7 +65,7 @@ stub_definition(Oid view)
 		? def : InvalidOid;
 }
 
-/* NULL, or why this view's schemas can't be those of a pipeline of its own. */
+/* NULL, or why this view's schemas can't be those of a pipeline of its owner. */
 static char *
 foreign_schema(const VpPipeline *p)
 {
@@ -75,6 +75,9 @@ foreign_schema(const VpPipeline *p)
 	{
 		int32		holder = vp_pipeline_of_schema(lfirst_oid(lc));
 
+		if (!vp_may_create_in_schema(lfirst_oid(lc), p->owner))
+			return psprintf("its owner may not create in schema \"%s\"",
+							get_namespace_name(lfirst_oid(lc)));
 		if (holder != 0)
 			return psprintf("schema \"%s\" belongs to pipeline \"%s\"",
 							get_namespace_name(lfirst_oid(lc)),
@@ -94,8 +97,10 @@ adopt_pipeline(Oid view, const char *name)
 	p->storage = "unlogged";
 	p->on_miss = "compute";
 	p->keep_versions = 2;
-	(void) vp_note_read_pipeline(view, p);
 	p->name = pstrdup(name);
+	(void) vp_note_read_pipeline(view, p);
+	if (strcmp(p->name, name) != 0)
+		return "its note is another pipeline's";
 	p->view = view;
 	p->owner = vp_relation_owner(view);
 	p->schemas = vp_pipeline_view_schemas(view);

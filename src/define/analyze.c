@@ -122,6 +122,29 @@ check_column(const char *text, const TargetEntry *entry)
 						entry->resname, format_type_be(type)),
 				 errhint("Cast it to a type that a table's column can have."),
 				 point_at(text, entry)));
+	if (vp_asset_by_stub(get_typ_typrelid(getBaseType(type))) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("column \"%s\" of the asset's query is a whole row of asset %s",
+						entry->resname, vp_relation_name(get_typ_typrelid(getBaseType(type)))),
+				 errdetail("Its type would keep the columns of that asset from changing."),
+				 errhint("Take the columns, or for example to_jsonb() of the row."),
+				 point_at(text, entry)));
+}
+
+/* Two columns by which a restore knows a pipeline's view; see pipeline_view.c. */
+static bool
+looks_like_pipeline(const Query *query)
+{
+	const TargetEntry *first = linitial(query->targetList);
+	const TargetEntry *second;
+
+	if (list_length(query->targetList) != 2)
+		return false;
+	second = lsecond(query->targetList);
+	return !first->resjunk && !second->resjunk &&
+		strcmp(first->resname, "pipeline") == 0 && strcmp(second->resname, "schemas") == 0 &&
+		exprType((Node *) second->expr) == REGNAMESPACEARRAYOID;
 }
 
 static void
@@ -151,6 +174,12 @@ check_columns(const char *text, const Query *query)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("the asset's query has no columns")));
+	if (looks_like_pipeline(query))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("an asset can't have just the columns \"pipeline\" and \"schemas\", the latter of type regnamespace[]"),
+				 errdetail("The views of pipelines have them."),
+				 errhint("Cast the schemas to text[].")));
 	if (list_length(names) > MaxHeapAttributeNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),

@@ -50,7 +50,9 @@
 	"  WHEN c.relkind = 'v' THEN format('CREATE VIEW %s%s AS%s', c.oid::regclass," \
 	"   ' WITH (' || array_to_string(c.reloptions, ', ') || ')', E'\\n' || pg_get_viewdef(c.oid))" \
 	"  WHEN c.relkind = 'm' THEN format('CREATE MATERIALIZED VIEW %s AS%s', c.oid::regclass," \
-	"   E'\\n' || pg_get_viewdef(c.oid))" \
+	"   E'\\n' || rtrim(pg_get_viewdef(c.oid), ';')) || coalesce((SELECT" \
+	"   string_agg(E';\\n' || pg_get_indexdef(i.indexrelid), '' ORDER BY i.indexrelid)" \
+	"   FROM pg_index i WHERE i.indrelid = c.oid), '')" \
 	"  END FROM pg_class c WHERE c.oid = n.objid)" \
 	" WHEN 'pg_proc'::regclass THEN (SELECT pg_get_functiondef(p.oid) FROM pg_proc p" \
 	"  WHERE p.oid = n.objid AND p.prokind <> 'a')" \

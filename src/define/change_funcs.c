@@ -173,7 +173,7 @@ load_commands(void)
 	static VpStatement statement = {
 		"SELECT DISTINCT classid, objid, command_tag FROM pg_event_trigger_ddl_commands()"
 		" WHERE classid IN ('pg_class'::regclass, 'pg_namespace'::regclass)"
-		" AND NOT in_extension", 0, {0}
+		" AND objsubid = 0 AND NOT in_extension", 0, {0}
 	};
 	VpSpi		spi;
 	List	   *commands = NIL;

@@ -10,9 +10,11 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 
 #include "catalog/asset.h"
 #include "catalog/pipeline.h"
@@ -108,7 +110,7 @@ retypes_source(Node *stmt)
 		if (lfirst_node(AlterTableCmd, lc)->subtype != AT_AlterColumnType)
 			continue;
 		relid = RangeVarGetRelid(((AlterTableStmt *) stmt)->relation, NoLock, true);
-		return OidIsValid(relid) && vp_detach_is_source(relid);
+		return OidIsValid(relid) && vp_detach_would_help(relid);
 	}
 	return false;
 }
@@ -146,6 +148,25 @@ creates_stub(Node *stmt)
 	return false;
 }
 
+/* The definition would not have the name: one of the two would be wrong. */
+static void
+refuse_column_names(const RenameStmt *stmt)
+{
+	Oid			relid;
+	VpAsset    *asset;
+
+	if (stmt->renameType != OBJECT_COLUMN || stmt->relation == NULL)
+		return;
+	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+	asset = OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_VIEW
+		? vp_asset_by_stub(relid) : NULL;
+	if (asset != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot rename columns of asset %s by hand", asset->display),
+				 errhint("Rename them in its query, with vibepiper.define_asset().")));
+}
+
 static void
 utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
@@ -165,6 +186,8 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	if (ours && IsA(stmt, DropOwnedStmt))
 		drop_owned(((DropOwnedStmt *) stmt)->roles,
 				   ((DropOwnedStmt *) stmt)->behavior == DROP_CASCADE);
+	if (IsA(stmt, RenameStmt) && IsTransactionState() && vp_extension()->installed)
+		refuse_column_names((RenameStmt *) stmt);
 	if (creates_stub(stmt))
 		callback.callback = restore_error_callback;
 	else if (IsTransactionState() && vp_extension()->installed && retypes_source(stmt))

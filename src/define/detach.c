@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -100,9 +101,14 @@ assets_reading(Oid source)
 }
 
 bool
-vp_detach_is_source(Oid relid)
+vp_detach_would_help(Oid relid)
 {
-	return assets_reading(relid) != NIL;
+	ListCell   *lc;
+
+	foreach(lc, assets_reading(relid))
+		if (!((VpAsset *) lfirst(lc))->detached)
+		return true;
+	return false;
 }
 
 static List *
@@ -166,19 +172,35 @@ vp_detach_source(Oid source)
 	return changes;
 }
 
-/* The source may have been renamed since: then it's the only one, or by Oid. */
-static List *
-remaining_sources(const VpAsset *asset, const char *name)
+/*
+ * What the source was called when the asset was detached from it; NULL: it was
+ * not.  If it was renamed since, its name of then means nothing now.
+ */
+static char *
+detached_as(const VpAsset *asset, const char *name)
 {
-	List	   *remaining = NIL;
 	ListCell   *lc;
 
-	if (!names_source(asset, name) && list_length(asset->detached_sources) == 1)
-		return NIL;
 	foreach(lc, asset->detached_sources)
-		if (strcmp(lfirst(lc), name) != 0)
-		remaining = lappend(remaining, lfirst(lc));
-	return remaining;
+		if (strcmp(lfirst(lc), name) == 0)
+		return lfirst(lc);
+	foreach(lc, asset->detached_sources)
+		if (!OidIsValid(RangeVarGetRelid(vp_name_parse(lfirst(lc)), NoLock, true)))
+		return lfirst(lc);
+	return NULL;
+}
+
+/* The assets that were detached from this source. */
+static List *
+to_attach(Oid source, const char *name)
+{
+	List	   *assets = NIL;
+	ListCell   *lc;
+
+	foreach(lc, assets_detached_from(source))
+		if (detached_as(lfirst(lc), name) != NULL)
+		assets = lappend(assets, lfirst(lc));
+	return assets;
 }
 
 static void
@@ -198,7 +220,8 @@ attach_one(VpRebuild *rebuild, const VpAsset *old, const char *name)
 	};
 
 	*asset = *old;
-	asset->detached_sources = remaining_sources(old, name);
+	asset->detached_sources = list_delete_ptr(list_copy(old->detached_sources),
+											  detached_as(old, name));
 	if (asset->detached_sources != NIL)
 	{
 		vp_asset_update(asset);
@@ -221,7 +244,7 @@ List *
 vp_attach_source(Oid source)
 {
 	char	   *name = vp_relation_name(source);
-	List	   *assets = assets_detached_from(source);
+	List	   *assets = to_attach(source, name);
 	List	   *changes = NIL;
 	VpRebuild	rebuild = {0};
 	ListCell   *lc;
@@ -230,7 +253,7 @@ vp_attach_source(Oid source)
 		refuse_none(source, "is detached from");
 	check_rights(source, assets);
 	lock_pipelines(assets);
-	foreach(lc, assets_detached_from(source))
+	foreach(lc, to_attach(source, name))
 		changes = lappend(changes, attach_one(&rebuild, lfirst(lc), name));
 	vp_rebuild_finish(&rebuild);
 	return list_concat(changes, rebuild.changes);

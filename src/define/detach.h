@@ -14,8 +14,8 @@
 
 #include "nodes/pg_list.h"
 
-/* Does an asset read this relation? */
-extern bool vp_detach_is_source(Oid relid);
+/* Does an asset that is not detached read this relation? */
+extern bool vp_detach_would_help(Oid relid);
 
 /* Each returns a list of VpChange. */
 extern List *vp_detach_source(Oid source);

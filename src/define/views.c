@@ -4,7 +4,9 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/reloptions.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -20,9 +22,11 @@
 #include "parser/parser.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
+#include "utils/syscache.h"
 
 #include "common/extension.h"
 #include "define/views.h"
@@ -188,6 +192,19 @@ append_columns(StringInfo buf, Oid def)
 	relation_close(rel, NoLock);
 }
 
+/* Options that users gave the view. */
+static List *
+options_of(Oid view)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
+	bool		isnull;
+	Datum		options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	List	   *list = isnull ? NIL : untransformRelOptions(datumCopy(options, false, -1));
+
+	ReleaseSysCache(tuple);
+	return list;
+}
+
 /* Create or replace the stub; every name in its text is qualified. */
 static void
 define_stub(VpAsset *asset, bool replace)
@@ -206,6 +223,7 @@ define_stub(VpAsset *asset, bool replace)
 	stmt->view = makeRangeVar(pstrdup(asset->schema), pstrdup(asset->name), -1);
 	stmt->query = raw->stmt;
 	stmt->replace = replace;
+	stmt->options = replace ? options_of(asset->stub) : NIL;
 	stmt->withCheckOption = NO_CHECK_OPTION;
 	impersonate(&outer, asset->owner);
 	asset->stub = DefineView(stmt, buf.data, raw->stmt_location, raw->stmt_len).objectId;

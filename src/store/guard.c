@@ -232,6 +232,9 @@ changes_note(const CommentStmt *stmt)
 	RangeVar   *name;
 	Oid			relid;
 
+	if (stmt->objtype == OBJECT_COLUMN)
+		return is_definition(makeRangeVarFromNameList(list_copy_head(castNode(List, stmt->object),
+																	 list_length((List *) stmt->object) - 1)));
 	if (stmt->objtype != OBJECT_VIEW)
 		return false;
 	name = makeRangeVarFromNameList(castNode(List, stmt->object));
@@ -256,6 +259,10 @@ changes_definition(Node *stmt)
 			return ((ViewStmt *) stmt)->replace && is_definition(((ViewStmt *) stmt)->view);
 		case T_RenameStmt:
 			return is_definition(((RenameStmt *) stmt)->relation);
+		case T_RuleStmt:
+			return is_definition(((RuleStmt *) stmt)->relation);
+		case T_CreateTrigStmt:
+			return is_definition(((CreateTrigStmt *) stmt)->relation);
 		case T_AlterObjectSchemaStmt:
 			return is_definition(((AlterObjectSchemaStmt *) stmt)->relation);
 		case T_CommentStmt:

@@ -167,6 +167,17 @@ ALTER VIEW co.bottom ALTER id DROP DEFAULT;
 SELECT vibepiper.define_asset('co.bottom', 'SELECT amount, id FROM co_src.orders');
 SELECT * FROM pg_temp.check_all('co');
 
+-- a column at the end leaves the options alone; whole rows of assets are no columns
+ALTER VIEW co.bottom SET (security_barrier);
+SELECT vibepiper.define_asset('co.bottom', 'SELECT amount, id, 1 AS one FROM co_src.orders');
+SELECT reloptions FROM pg_class WHERE oid = 'co.bottom'::regclass;
+SELECT vibepiper.define_asset('co.whole', 'SELECT b FROM co.bottom b');
+SELECT vibepiper.define_asset('co.bottom', 'SELECT amount, id FROM co_src.orders');
+-- an index of a reader needs a column that goes
+SELECT vibepiper.define_asset('co.indexed', 'SELECT * FROM co.bottom', indexes => '{(amount)}');
+SELECT vibepiper.define_asset('co.bottom', 'SELECT id, 1 AS other FROM co_src.orders');
+SELECT vibepiper.drop_asset('co.indexed');
+
 -- Prepared statements and functions that name the stub find the new one
 PREPARE all_of AS SELECT sum(amount) FROM co.bottom;
 EXECUTE all_of;

@@ -90,6 +90,12 @@ SELECT count(*) FROM det.two;
 SELECT * FROM vibepiper.attach_source('det_src.t') ORDER BY 1;
 SELECT count(*) FROM det.two;
 
+-- another source of the asset is not the one it is detached from, whoever says so
+SELECT count(*) FROM vibepiper.detach_source('det_src.t');
+SELECT * FROM vibepiper.attach_source('det_src.other');
+SELECT asset FROM vibepiper.assets WHERE asset = 'det.two' AND detached_sources IS NOT NULL;
+SELECT count(*) FROM vibepiper.attach_source('det_src.t');
+
 -- Another table takes the source's place
 BEGIN;
 SELECT count(*) FROM vibepiper.detach_source('det_src.t');

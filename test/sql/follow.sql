@@ -81,6 +81,11 @@ ALTER VIEW vibepiper_def."fo_new.c" SET SCHEMA fo_new;
 COMMENT ON VIEW vibepiper_def."fo_new.c" IS 'mine';
 COMMENT ON VIEW vibepiper_def.fo IS '{"vibepiper": "pipeline", "publish": "sometimes"}';
 GRANT USAGE ON SCHEMA fo_new, fo_more TO regress_fo_one, regress_fo_two;
+COMMENT ON COLUMN vibepiper_def."fo_new.c".one IS 'mine';
+CREATE OR REPLACE RULE "_RETURN" AS ON SELECT TO vibepiper_def.fo DO INSTEAD SELECT 'fo'::text AS pipeline, ARRAY['public'::regnamespace] AS schemas;
+ALTER VIEW fo_new.c RENAME COLUMN one TO two;
+ALTER TABLE fo_new.c RENAME COLUMN one TO two;
+COMMENT ON COLUMN fo_new.c.one IS 'a column of the stub may have a comment';
 SET ROLE regress_fo_one;
 SELECT vibepiper.rename_asset('fo_new.c', 'd');
 RESET ROLE;
@@ -153,6 +158,22 @@ SELECT vibepiper.define_asset('fo2.a', 'SELECT 1 AS x');
 CREATE VIEW fo_source.direct AS SELECT * FROM vibepiper.read_asset('vibepiper_def."fo2.a"'::regclass) AS t(x int);
 SELECT vibepiper.define_asset('fo2.through', 'SELECT x FROM fo_source.direct');
 SELECT upstream FROM vibepiper.dependencies WHERE asset = 'fo2.through';
+
+-- what is no pipeline's view can't look like one
+SELECT vibepiper.define_asset('fo2.looks', $$SELECT 'fo'::text AS pipeline, ARRAY['public'::regnamespace] AS schemas$$);
+SELECT vibepiper.define_asset('fo2.looks', $$SELECT 'fo'::text AS pipeline, ARRAY['public']::text[] AS schemas$$);
+-- nor does a note that lacks most of it do harm
+CREATE VIEW vibepiper_def.fo3 AS SELECT 'fo3'::text AS pipeline, ARRAY['fo_source'::regnamespace] AS schemas;
+COMMENT ON VIEW vibepiper_def.fo3 IS '{"vibepiper": "pipeline"}';
+SELECT pipeline, schemas, publish, on_miss, keep_versions FROM vibepiper.pipelines WHERE pipeline = 'fo3';
+CREATE VIEW vibepiper_def.fo4 AS SELECT 'fo4'::text AS pipeline, ARRAY['fo_source'::regnamespace] AS schemas;
+SELECT * FROM vibepiper.adopt_assets();
+DROP VIEW vibepiper_def.fo4;
+CREATE VIEW vibepiper_def.fo4 AS SELECT 'fo4'::text AS pipeline, ARRAY['fo_new'::regnamespace] AS schemas;
+COMMENT ON VIEW vibepiper_def.fo4 IS '{"vibepiper": "pipeline", "publish": "sometimes"}';
+COMMENT ON VIEW vibepiper_def.fo4 IS '{"vibepiper": broken';
+SELECT vibepiper.drop_pipeline('fo3');
+SELECT vibepiper.drop_pipeline('fo4');
 
 DROP SCHEMA fo_new, fo_more, fo_source, fo2 CASCADE;
 SELECT count(*) FROM vibepiper.pipelines WHERE pipeline LIKE 'fo%';
