@@ -17,7 +17,7 @@ EXTRA_CLEAN = .build-flavor tmp_check output_iso
 # Regression tests (test/sql/NAME.sql, expected/NAME.out) and isolation tests
 # (test/specs/NAME.spec, expected/NAME.out), in the order in which they run.
 # "make check" refuses a test that has a file and no entry, or the reverse.
-REGRESS = pipeline define define_errors define_batch columns follow detach drop \
+REGRESS = pipeline define define_errors define_batch index_clauses columns follow detach drop \
 	plan run run_failure publish_modes unchanged versions rollback \
 	explain_asset views comments rights attacks attacks_read real_data \
 	resolve_places resolve_cache resolve_miss resolve_rights resolve_parts resolve_hard \

@@ -41,7 +41,8 @@ CREATE TABLE vibepiper.asset (
 	parallel bool NOT NULL,
 	storage text,
 	on_miss text,
-	indexes text[] NOT NULL,
+	indexes text[] NOT NULL,			-- as written
+	index_clauses text[] NOT NULL,		-- the same, all names looked up
 	settings text[],
 	environment text[] NOT NULL,		-- recorded settings, 'name=value'
 	hints text,

@@ -29,7 +29,7 @@
 	"  JOIN pg_namespace dn ON dn.oid = dc.relnamespace ORDER BY i.no) END," \
 	" a.tags, a.retries, a.retry_delay, a.timeout, a.description," \
 	" a.environment, a.pinned_run, a.error_on_miss, a.depends_on, a.canonical," \
-	" a.detached, a.detached_query, a.detached_sources" \
+	" a.detached, a.detached_query, a.detached_sources, a.index_clauses" \
 	" FROM vibepiper.asset a JOIN pg_class c ON c.oid = a.def" \
 	" JOIN pg_class s ON s.oid = a.stub JOIN pg_namespace n ON n.oid = s.relnamespace "
 
@@ -78,6 +78,7 @@ read_asset(VpSpi *spi, uint64 row)
 	a->detached = vp_col_bool(row, 31);
 	a->detached_query = vp_col_text(spi, row, 32);
 	a->detached_sources = vp_col_texts(spi, row, 33);
+	a->index_clauses = vp_col_texts(spi, row, 34);
 	old = MemoryContextSwitchTo(spi->caller);
 	a->declared = vp_ids_from_datum(vp_col_datum(spi, row, 29, &isnull));
 	a->display = quote_qualified_identifier(a->schema, a->name);
@@ -280,20 +281,21 @@ put_interval(Datum *values, char *nulls, int i, Interval *interval)
 		nulls[i] = 'n';
 }
 
-#define ASSET_ARGS 27
+#define ASSET_ARGS 28
 #define ASSET_TYPES \
 	{INT4OID, OIDOID, OIDOID, INT4OID, UUIDOID, UUIDOID, BOOLOID, \
 	INTERVALOID, BOOLOID, BOOLOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, \
 	TEXTOID, INT4ARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INTERVALOID, \
-	TEXTOID, TEXTARRAYOID, BOOLOID, UUIDOID, BOOLOID, TEXTOID, TEXTARRAYOID}
+	TEXTOID, TEXTARRAYOID, BOOLOID, UUIDOID, BOOLOID, TEXTOID, TEXTARRAYOID, \
+	TEXTARRAYOID}
 #define ASSET_FIELDS \
 	"(def, stub, pipeline_id, code_hash, signature, cache, cache_ttl," \
 	" lazy, parallel, storage, on_miss, indexes, settings, hints, depends_on, tags," \
 	" retries, retry_delay, timeout, description, environment, error_on_miss," \
-	" canonical, detached, detached_query, detached_sources)"
+	" canonical, detached, detached_query, detached_sources, index_clauses)"
 #define ASSET_PARAMS \
 	"($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17," \
-	" $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)"
+	" $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)"
 
 static void
 fill_values(const VpAsset *a, Datum *values, char *nulls)
@@ -332,6 +334,7 @@ fill_values(const VpAsset *a, Datum *values, char *nulls)
 	values[26] = vp_texts_datum(a->detached_sources);
 	if (a->detached_sources == NIL)
 		nulls[26] = 'n';
+	values[27] = vp_texts_datum(a->index_clauses);
 }
 
 static void

@@ -49,6 +49,7 @@ typedef struct VpAsset
 	VpHash		code_hash;
 	VpHash		signature;
 	VpAssetOptions options;
+	List	   *index_clauses;	/* of char *: options.indexes, resolved */
 	List	   *environment;	/* recorded settings */
 	bool		error_on_miss;	/* effective on_miss is 'error' */
 	List	   *declared;		/* of int: the assets of depends_on */

@@ -104,6 +104,7 @@ vp_note_write_asset(const VpAsset *asset, const VpPipeline *pipeline)
 	put_interval(&buf, "retry_delay", o->retry_delay);
 	put_interval(&buf, "timeout", o->timeout);
 	put_text(&buf, "description", o->description);
+	put_texts(&buf, "index_clauses", asset->index_clauses);
 	put_texts(&buf, "environment", asset->environment);
 	put_text(&buf, "canonical", canonical);
 	put_text(&buf, "detached_query", asset->detached_query);
@@ -187,13 +188,14 @@ vp_note_read_asset(Oid def, VpAsset *asset, char **pipeline)
 	static VpStatement statement = {
 		"SELECT vibepiper, pipeline, cache, cache_ttl, lazy, parallel, storage, on_miss,"
 		" indexes, settings, hints, depends_on, tags, retries, retry_delay, timeout,"
-		" description, environment, canonical, detached_query, detached_sources"
+		" description, environment, canonical, detached_query, detached_sources,"
+		" index_clauses"
 		" FROM jsonb_to_record($1::jsonb) AS n(vibepiper text, pipeline text,"
 		" cache bool, cache_ttl interval, lazy bool, parallel bool, storage text,"
 		" on_miss text, indexes text[], settings text[], hints text, depends_on text[],"
 		" tags text[], retries int, retry_delay interval, timeout interval,"
 		" description text, environment text[], canonical uuid, detached_query text,"
-		" detached_sources text[])", 1, {TEXTOID}
+		" detached_sources text[], index_clauses text[])", 1, {TEXTOID}
 	};
 	VpAssetOptions *o = &asset->options;
 	VpSpi		spi;
@@ -221,6 +223,7 @@ vp_note_read_asset(Oid def, VpAsset *asset, char **pipeline)
 		asset->canonical = vp_col_hash(0, 19);
 	asset->detached_query = vp_col_text(&spi, 0, 20);
 	asset->detached_sources = vp_col_texts(&spi, 0, 21);
+	asset->index_clauses = vp_col_texts(&spi, 0, 22);
 	asset->detached = asset->detached_query != NULL && asset->detached_sources != NIL;
 	vp_spi_close(&spi);
 	return true;

@@ -29,6 +29,7 @@
 #include "define/pipeline_define.h"
 #include "define/pipeline_view.h"
 #include "store/replace.h"
+#include "store/slot.h"
 
 static Query *
 copy_view_query(Oid view)
@@ -182,7 +183,9 @@ insert_asset(VpAsset *asset, Query *query, const VpPipeline *pipeline, List *ups
 	asset->error_on_miss = strcmp(asset->options.on_miss ? asset->options.on_miss
 								  : pipeline->on_miss, "error") == 0;
 	asset->code_hash = vp_define_code_hash(query, asset->environment, &settings_matter);
-	asset->signature = vp_define_signature(asset->def, asset->options.indexes);
+	if (list_length(asset->index_clauses) != list_length(asset->options.indexes))
+		vp_slot_resolve_indexes(asset, pipeline->settings);
+	asset->signature = vp_define_signature(asset);
 	vp_asset_insert(asset);
 	vp_dependencies_write(asset->id, upstreams, sources,
 						  list_difference_int(asset->declared, upstreams));

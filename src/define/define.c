@@ -31,6 +31,7 @@
 #include "define/views.h"
 #include "freshness/code.h"
 #include "graph/graph.h"
+#include "store/clause.h"
 #include "store/compute.h"
 #include "store/inline.h"
 #include "store/publish.h"
@@ -200,16 +201,32 @@ existing_asset(const VpSpec *spec)
 	return OidIsValid(relid) ? vp_asset_by_stub(relid) : NULL;
 }
 
-VpHash
-vp_define_signature(Oid def, List *indexes)
+static VpHash
+hash_columns(Oid def)
 {
 	Relation	rel = relation_open(def, AccessShareLock);
-	VpHash		parts[2] = {vp_hash_columns(RelationGetDescr(rel)), {0, 0}};
-	ListCell   *lc;
+	VpHash		hash = vp_hash_columns(RelationGetDescr(rel));
 
 	relation_close(rel, NoLock);
-	foreach(lc, indexes)
-		vp_hash_add(&parts[1], vp_hash_bytes(lfirst(lc), strlen(lfirst(lc)), parts[1].low));
+	return hash;
+}
+
+static void
+hash_texts(VpHash *hash, List *texts)
+{
+	ListCell   *lc;
+
+	foreach(lc, texts)
+		vp_hash_add(hash, vp_hash_bytes(lfirst(lc), strlen(lfirst(lc)), hash->low));
+}
+
+VpHash
+vp_define_signature(const VpAsset *asset)
+{
+	VpHash		parts[3] = {hash_columns(asset->def), {0, 0}, {0, 0}};
+
+	hash_texts(&parts[1], asset->options.indexes);
+	hash_texts(&parts[2], asset->index_clauses);
 	return vp_hash_bytes(parts, sizeof(parts), 0);
 }
 
@@ -349,7 +366,7 @@ vp_change(const char *asset, const char *what, char *detail)
 static void
 write_asset(const VpPipeline *pipeline, VpAsset *asset, const VpAnalyzed *a)
 {
-	asset->signature = vp_define_signature(asset->def, asset->options.indexes);
+	asset->signature = vp_define_signature(asset);
 	if (asset->id == 0)
 		vp_asset_insert(asset);
 	else
@@ -365,7 +382,7 @@ static void
 create_asset(const VpPipeline *pipeline, VpAsset *asset, const VpAnalyzed *a)
 {
 	vp_views_create(asset, a);
-	vp_slot_check_indexes(asset, pipeline->settings);
+	vp_slot_resolve_indexes(asset, pipeline->settings);
 	asset->canonical = vp_canonical_hash(asset);
 	write_asset(pipeline, asset, a);
 	if (asset->options.description != NULL)
@@ -466,6 +483,26 @@ same_code(const VpAsset *old, const VpAsset *asset, const VpAnalyzed *a,
 		strcmp(vp_query_text(a->query, old->environment), vp_definition_text(old)) == 0;
 }
 
+/*
+ * Index clauses are looked up when they or what they are looked up with
+ * change.  If they name what may have been renamed since, another definition
+ * in the same words finds it again.
+ */
+static void
+resolve_changed_indexes(const VpPipeline *pipeline, const VpAsset *old, VpAsset *asset,
+						bool code)
+{
+	bool		again = code ||
+	!same_texts(old->options.indexes, asset->options.indexes) ||
+	!same_texts(old->options.settings, asset->options.settings);
+	ListCell   *lc;
+
+	foreach(lc, old->index_clauses)
+		again |= vp_clause_has_names(lfirst(lc));
+	if (again)
+		vp_slot_resolve_indexes(asset, pipeline->settings);
+}
+
 static VpChange *
 change_asset(VpRebuild *rebuild, const VpPipeline *pipeline, const VpAsset *old,
 			 VpAsset *asset, const VpAnalyzed *a, bool settings_matter)
@@ -478,6 +515,9 @@ change_asset(VpRebuild *rebuild, const VpPipeline *pipeline, const VpAsset *old,
 	{
 		asset->environment = old->environment;
 		asset->code_hash = old->code_hash;
+		resolve_changed_indexes(pipeline, old, asset, false);
+		if (options == NULL && !same_texts(old->index_clauses, asset->index_clauses))
+			options = "indexes";
 	}
 	if (!code && options == NULL && strcmp(old->query, asset->query) == 0 &&
 		old->error_on_miss == asset->error_on_miss &&
@@ -486,8 +526,10 @@ change_asset(VpRebuild *rebuild, const VpPipeline *pipeline, const VpAsset *old,
 		return vp_change(asset->display, "unchanged", NULL);
 	vp_define_check_cycle(asset, list_union_int(a->upstreams, asset->declared));
 	if (code)
+	{
 		give_views(rebuild, asset, a);
-	vp_slot_check_indexes(asset, pipeline->settings);
+		resolve_changed_indexes(pipeline, old, asset, true);
+	}
 	asset->canonical = vp_canonical_hash(asset);
 	write_asset(pipeline, asset, a);
 	if (!same_text(old->options.description, asset->options.description))
@@ -500,15 +542,19 @@ change_asset(VpRebuild *rebuild, const VpPipeline *pipeline, const VpAsset *old,
 void
 vp_redefine(VpRebuild *rebuild, const VpAsset *old, VpAsset *asset, const char *text)
 {
+	const VpPipeline *pipeline = vp_pipeline_by_id(asset->pipeline_id);
 	VpAnalyzed *a = vp_analyze(text, asset->environment, asset->owner);
+	VpHash		columns = hash_columns(old->def);
 	bool		settings_matter;
 
 	asset->code_hash = vp_define_code_hash(a->query, asset->environment, &settings_matter);
 	vp_define_check_cycle(asset, list_union_int(a->upstreams, asset->declared));
 	give_views(rebuild, asset, a);
+	if (!vp_hash_equal(columns, hash_columns(asset->def)))
+		vp_slot_resolve_indexes(asset, pipeline->settings);
 	if (text == asset->query || strcmp(text, asset->query) == 0)
 		asset->canonical = vp_canonical_hash(asset);
-	write_asset(vp_pipeline_by_id(asset->pipeline_id), asset, a);
+	write_asset(pipeline, asset, a);
 }
 
 /* It may have been moved here, or given to another role, by hand. */

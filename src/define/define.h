@@ -48,8 +48,8 @@ extern VpChange *vp_define(VpRebuild *rebuild, const VpPipeline *pipeline,
 extern void vp_redefine(VpRebuild *rebuild, const VpAsset *old, VpAsset *asset,
 						const char *text);
 
-/* What an asset with these views, signature apart, is made of. */
-extern VpHash vp_define_signature(Oid def, List *indexes);
+/* The columns and indexes that the asset's versions must have. */
+extern VpHash vp_define_signature(const VpAsset *asset);
 
 /* Code hash of an analyzed query; settings count only if it needs them. */
 extern VpHash vp_define_code_hash(Query *query, List *environment, bool *settings_matter);

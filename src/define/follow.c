@@ -25,6 +25,7 @@
 #include "define/define.h"
 #include "define/follow.h"
 #include "define/views.h"
+#include "store/clause.h"
 #include "store/guard.h"
 
 #define SEARCH_PATH "search_path="
@@ -165,12 +166,16 @@ renamed_path(const char *setting, const char *old_name, const char *new_name)
 	return found ? buf.data : NULL;
 }
 
-/* Functions find their unqualified names on the path, so it must follow. */
+/*
+ * Functions find their unqualified names on the path, so it must follow, and
+ * so must resolved index clauses.
+ */
 void
 vp_follow_schema_name(const char *old_name, const char *new_name)
 {
 	static VpStatement statement = {
 		"SELECT asset_id FROM vibepiper.asset WHERE position($1 IN environment[1]) > 0"
+		" OR position(quote_ident($1) || '.' IN array_to_string(index_clauses, ' ')) > 0"
 		" ORDER BY 1", 1, {TEXTOID}
 	};
 	ListCell   *lc;
@@ -180,9 +185,10 @@ vp_follow_schema_name(const char *old_name, const char *new_name)
 		VpAsset    *asset = vp_asset_by_id(lfirst_int(lc));
 		char	   *path = renamed_path(linitial(asset->environment), old_name, new_name);
 
-		if (path == NULL)
-			continue;
-		linitial(asset->environment) = path;
+		if (path != NULL)
+			linitial(asset->environment) = path;
+		asset->index_clauses = vp_clauses_rename_schema(asset->index_clauses,
+														old_name, new_name);
 		vp_asset_update(asset);
 		vp_note_write_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
 		CommandCounterIncrement();

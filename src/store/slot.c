@@ -19,13 +19,10 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/toasting.h"
-#include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "commands/vacuum.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "parser/parse_utilcmd.h"
-#include "parser/parser.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -40,90 +37,11 @@
 #include "common/point.h"
 #include "common/trial.h"
 #include "compat/compat.h"
+#include "store/clause.h"
 #include "store/compute.h"
 #include "store/guard.h"
 #include "store/slot.h"
 #include "store/unlogged.h"
-#include "store/usercode.h"
-
-#define INDEX_HINT "Write for example '(order_id)', 'UNIQUE (id)' or 'USING brin (day)'."
-
-static bool
-starts_with_unique(const char *clause)
-{
-	char		next;
-
-	if (pg_strncasecmp(clause, "unique", 6) != 0)
-		return false;
-	next = clause[6];
-	return !isalnum((unsigned char) next) && next != '_' && next != '$' &&
-		!IS_HIGHBIT_SET(next);
-}
-
-/* "<clause>" of an asset's option indexes, as the statement that it means. */
-static IndexStmt *
-parse_index(const char *clause, const char *schema, const char *relation,
-			const char *index)
-{
-	const char *rest = clause + strspn(clause, " \t\n\r");
-	bool		unique = starts_with_unique(rest);
-	char	   *sql;
-	List	   *parsed;
-	IndexStmt  *stmt;
-
-	if (unique)
-		rest += 6;
-	sql = psprintf("CREATE %s INDEX %s ON %s %s", unique ? "UNIQUE" : "",
-				   quote_identifier(index),
-				   quote_qualified_identifier(schema, relation), rest);
-	parsed = raw_parser(sql, RAW_PARSE_DEFAULT);
-	if (list_length(parsed) != 1 ||
-		!IsA(linitial_node(RawStmt, parsed)->stmt, IndexStmt) ||
-		((IndexStmt *) linitial_node(RawStmt, parsed)->stmt)->relation->catalogname != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("invalid index clause \"%s\"", clause),
-				 errhint(INDEX_HINT)));
-	stmt = (IndexStmt *) linitial_node(RawStmt, parsed)->stmt;
-	stmt = transformIndexStmt(get_relname_relid(relation, get_namespace_oid(schema, false)),
-							  stmt, sql);
-	return stmt;
-}
-
-/*
- * Planning calls functions of the predicate as whoever reads the asset.  Names
- * in the clause are looked up again for each slot: what others have put on the
- * search_path since doesn't run as the owner.
- */
-static void
-refuse_user_code(const IndexStmt *stmt, Oid owner)
-{
-	ListCell   *lc;
-
-	foreach(lc, stmt->indexParams)
-		if (vp_has_code_of_others(lfirst_node(IndexElem, lc)->expr, owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("an asset's index can't call functions of others than the asset's owner and superusers"),
-				 errhint("Index a column of the asset instead, or qualify the function's name.")));
-	if (vp_has_user_code(stmt->whereClause))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("the predicate of an asset's index can't call functions that no superuser owns"),
-				 errhint("Add a column to the asset that says what the predicate is to say.")));
-}
-
-static void
-index_error_callback(void *arg)
-{
-	int			position = geterrposition();
-
-	if (position > 0)
-		errposition(0);
-	if (geterrcode() == ERRCODE_SYNTAX_ERROR)
-		errhint(INDEX_HINT);
-	errcontext("index clause \"%s\"", (const char *) arg);
-}
 
 static Datum
 no_autovacuum(void)
@@ -341,34 +259,17 @@ index_name(const VpAsset *asset, const char *slot, int n)
 	return makeObjectName(asset->name, NULL, psprintf("%s_i_%d", suffix + 1, n));
 }
 
+/* resolved: the clauses' meaning; NIL: what their names mean now */
 static void
-create_indexes(Oid slot, const VpAsset *asset)
+create_indexes(Oid slot, const VpAsset *asset, List *resolved)
 {
-	char	   *schema = get_namespace_name(get_rel_namespace(slot));
 	char	   *name = get_rel_name(slot);
-	int			n = 0;
-	ListCell   *lc;
 
-	foreach(lc, asset->options.indexes)
+	for (int n = 0; n < list_length(asset->options.indexes); n++)
 	{
-		char	   *index = index_name(asset, name, ++n);
-		ErrorContextCallback callback = {
-			.callback = index_error_callback,
-			.arg = lfirst(lc),
-			.previous = error_context_stack
-		};
-		IndexStmt  *stmt;
-
-		error_context_stack = &callback;
-		stmt = parse_index(lfirst(lc), schema, name, index);
-		refuse_user_code(stmt, asset->owner);
-
-		/* the schema is ours, so DefineIndex() checks no rights */
-		vp_check_tablespace(stmt->tableSpace != NULL ?
-							get_tablespace_oid(stmt->tableSpace, false) :
-							GetDefaultTablespace(get_rel_persistence(slot), false));
-		vp_define_index(slot, stmt);
-		error_context_stack = callback.previous;
+		vp_clause_create(slot, index_name(asset, name, n + 1), asset->owner,
+						 list_nth(asset->options.indexes, n),
+						 resolved == NIL ? NULL : list_nth(resolved, n));
 		CommandCounterIncrement();
 	}
 }
@@ -388,7 +289,7 @@ vp_slot_index(Oid slot, const VpAsset *asset)
 	if (has_indexes)
 		vp_reindex_relation(slot);
 	else
-		create_indexes(slot, asset);
+		create_indexes(slot, asset, asset->index_clauses);
 	vp_guard_close();
 }
 
@@ -403,31 +304,39 @@ typedef struct IndexTrial
 {
 	const VpAsset *asset;
 	List	   *pipeline_settings;
+	List	   *clauses;		/* resolved */
 } IndexTrial;
 
 static void
 try_indexes(void *arg)
 {
-	const IndexTrial *trial = arg;
+	IndexTrial *trial = arg;
+	const VpAsset *asset = trial->asset;
 	VpIdentity	identity;
 	Oid			slot;
+	char	   *name;
 
 	vp_guard_open();
-	slot = create_slot(trial->asset, RELPERSISTENCE_PERMANENT);
-	vp_identity_enter(&identity, trial->asset, trial->pipeline_settings);
-	create_indexes(slot, trial->asset);
+	slot = create_slot(asset, RELPERSISTENCE_PERMANENT);
+	name = get_rel_name(slot);
+	vp_identity_enter(&identity, asset, trial->pipeline_settings);
+	create_indexes(slot, asset, NIL);
+	for (int n = 1; n <= list_length(asset->options.indexes); n++)
+		trial->clauses = lappend(trial->clauses,
+								 vp_clause_of(slot, index_name(asset, name, n)));
 	vp_identity_leave(&identity);
 	vp_guard_close();
 }
 
 /* What could be wrong with a clause is best found by trying it. */
 void
-vp_slot_check_indexes(const VpAsset *asset, List *pipeline_settings)
+vp_slot_resolve_indexes(VpAsset *asset, List *pipeline_settings)
 {
 	IndexTrial	trial = {asset, pipeline_settings};
 
 	if (asset->options.indexes != NIL)
 		vp_trial(try_indexes, &trial);
+	asset->index_clauses = trial.clauses;
 }
 
 Oid

@@ -32,8 +32,11 @@ extern void vp_slot_index(Oid slot, const VpAsset *asset);
 /* Collect statistics; as the asset's owner. */
 extern void vp_slot_analyze(Oid slot);
 
-/* Error if one of the asset's index clauses can't be used. */
-extern void vp_slot_check_indexes(const VpAsset *asset, List *pipeline_settings);
+/*
+ * Look up the names in the asset's index clauses, and set ->index_clauses.
+ * Error if one of the clauses can't be used.
+ */
+extern void vp_slot_resolve_indexes(VpAsset *asset, List *pipeline_settings);
 
 extern Oid	vp_slot_file(Oid slot);
 extern int64 vp_slot_size(Oid slot);

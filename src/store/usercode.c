@@ -9,8 +9,7 @@
  *
  * - a slot's index expressions are simplified beforehand, as its owner;
  * - its index predicates have no users' functions, and its index expressions
- *	 none of others than its owner, who might have planted them on the
- *	 search_path since (slot.c);
+ *	 none of others than its owner (clause.c);
  * - a definition that reads such a relation isn't inlined into readers' plans
  *	 (replace.c).
  */
