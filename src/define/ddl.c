@@ -25,6 +25,7 @@
 #include "define/follow.h"
 #include "define/ddl.h"
 #include "define/pipeline_define.h"
+#include "store/compute.h"
 #include "store/guard.h"
 
 static ProcessUtility_hook_type prev_utility_hook = NULL;
@@ -179,6 +180,8 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	bool		ours = (IsA(stmt, DropOwnedStmt) || IsA(stmt, ReassignOwnedStmt)) &&
 	IsTransactionState() && vp_extension()->installed;
 
+	if (ours)
+		vp_refuse_inside_asset(CreateCommandName(stmt));
 	if (IsA(stmt, DropStmt) && ((DropStmt *) stmt)->removeType == OBJECT_SCHEMA &&
 		IsTransactionState() && vp_extension()->installed)
 		drop_schemas((DropStmt *) stmt);
