@@ -163,20 +163,16 @@ vp_asset_downstreams(int32 id)
 	return load(&statement, Int32GetDatum(id));
 }
 
-List *
-vp_asset_upstream_ids(int32 id)
+static List *
+load_ids(VpStatement *statement, int32 id)
 {
-	static VpStatement statement = {
-		"SELECT upstream_id FROM vibepiper.dependency WHERE asset_id = $1"
-		" AND upstream_id IS NOT NULL ORDER BY 1", 1, {INT4OID}
-	};
 	VpSpi		spi;
 	Datum		key = Int32GetDatum(id);
 	List	   *ids = NIL;
 	uint64		n;
 
 	vp_spi_open(&spi);
-	n = vp_spi_run(&statement, &key, NULL, false);
+	n = vp_spi_run(statement, &key, NULL, false);
 	for (uint64 i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(spi.caller);
@@ -186,6 +182,28 @@ vp_asset_upstream_ids(int32 id)
 	}
 	vp_spi_close(&spi);
 	return ids;
+}
+
+List *
+vp_asset_upstream_ids(int32 id)
+{
+	static VpStatement statement = {
+		"SELECT upstream_id FROM vibepiper.dependency WHERE asset_id = $1"
+		" AND upstream_id IS NOT NULL ORDER BY 1", 1, {INT4OID}
+	};
+
+	return load_ids(&statement, id);
+}
+
+List *
+vp_asset_declarers(int32 id)
+{
+	static VpStatement statement = {
+		"SELECT asset_id FROM vibepiper.asset WHERE $1 = ANY (depends_on) ORDER BY 1",
+		1, {INT4OID}
+	};
+
+	return load_ids(&statement, id);
 }
 
 /*

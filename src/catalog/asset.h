@@ -55,6 +55,7 @@ typedef struct VpAsset
 	List	   *declared;		/* of int: the assets of depends_on */
 	VpHash		canonical;		/* of the definition's text when it was made
 								 * of ->query; another text now: renames */
+	bool		dummy;			/* for its note: see vp_is_dummy_query() */
 	bool		detached;		/* from a source: the definition has no query */
 	char	   *detached_query; /* what comes back; NULL: not detached */
 	List	   *detached_sources;	/* of char *: from what, by name */
@@ -100,5 +101,8 @@ extern bool vp_dependencies_are(int32 id, List *upstreams, List *sources,
 /* Assets that read this one directly. */
 extern List *vp_asset_downstreams(int32 id);	/* of VpAsset * */
 extern List *vp_asset_upstream_ids(int32 id);	/* of int */
+
+/* Ids of assets whose depends_on names this one. */
+extern List *vp_asset_declarers(int32 id);
 
 #endif							/* VP_ASSET_H */

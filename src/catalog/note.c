@@ -88,6 +88,9 @@ vp_note_write_asset(const VpAsset *asset, const VpPipeline *pipeline)
 	vp_hash_hex(asset->canonical, canonical);
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, NOTE_START ": \"asset\"");
+	put_text(&buf, "stub", asset->display);
+	if (asset->dummy)
+		put_bool(&buf, "dummy", true);
 	put_text(&buf, "pipeline", pipeline->name);
 	put_bool(&buf, "cache", o->cache);
 	put_interval(&buf, "cache_ttl", o->cache_ttl);
@@ -180,6 +183,32 @@ interval_or(VpSpi *spi, int column, Interval *otherwise)
 	Interval   *i = vp_col_interval(spi, 0, column);
 
 	return i != NULL ? i : otherwise;
+}
+
+char *
+vp_note_read_stub(Oid def, bool *dummy)
+{
+	static VpStatement statement = {
+		"SELECT vibepiper, stub, dummy FROM jsonb_to_record($1::jsonb)"
+		" AS n(vibepiper text, stub text, dummy bool)", 1, {TEXTOID}
+	};
+	VpSpi		spi;
+	char	   *stub;
+
+	*dummy = false;
+	if (!query_note(def, "asset", &statement, &spi))
+		return NULL;
+	stub = vp_col_text(&spi, 0, 2);
+	*dummy = vp_col_bool(0, 3);
+	vp_spi_close(&spi);
+	return stub;
+}
+
+void
+vp_note_rewrite_asset(VpAsset *asset, const VpPipeline *pipeline)
+{
+	(void) vp_note_read_stub(asset->def, &asset->dummy);
+	vp_note_write_asset(asset, pipeline);
 }
 
 bool

@@ -15,6 +15,9 @@
 #include "catalog/pipeline.h"
 
 extern void vp_note_write_asset(const VpAsset *asset, const VpPipeline *pipeline);
+
+/* The same where the query is the one that it was. */
+extern void vp_note_rewrite_asset(VpAsset *asset, const VpPipeline *pipeline);
 extern void vp_note_write_pipeline(const VpPipeline *pipeline);
 
 /*
@@ -23,6 +26,12 @@ extern void vp_note_write_pipeline(const VpPipeline *pipeline);
  * False if the view has no note; error (22023) if it has a damaged one.
  */
 extern bool vp_note_read_asset(Oid def, VpAsset *asset, char **pipeline);
+
+/*
+ * The asset's name in the note, quoted and qualified; NULL: there is none.
+ * Also, whether the query really is such as vp_is_dummy_query() says.
+ */
+extern char *vp_note_read_stub(Oid def, bool *dummy);
 
 /*
  * The same for a pipeline's view: sets what the note has of all but id, view,

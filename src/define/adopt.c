@@ -28,6 +28,8 @@
 #include "define/define.h"
 #include "define/pipeline_define.h"
 #include "define/pipeline_view.h"
+#include "define/views.h"
+#include "store/guard.h"
 #include "store/replace.h"
 #include "store/slot.h"
 
@@ -64,6 +66,26 @@ stub_definition(Oid view)
 	}
 	return OidIsValid(def) && get_rel_namespace(def) == vp_extension()->def_schema
 		? def : InvalidOid;
+}
+
+/*
+ * Is this the stub of the definition?  Another view that reads it has another
+ * name than the note says or, without a note, than the definition is called by.
+ */
+static bool
+is_stub_of(Oid view, Oid def)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(view));
+	char	   *name = get_rel_name(view);
+	char	   *noted;
+	bool		dummy;
+
+	if (stub_definition(view) != def)
+		return false;
+	noted = vp_note_read_stub(def, &dummy);
+	if (noted != NULL)
+		return strcmp(noted, quote_qualified_identifier(schema, name)) == 0;
+	return strcmp(get_rel_name(def), vp_definition_name(schema, name, def)) == 0;
 }
 
 /* NULL, or why this view's schemas can't be those of a pipeline of its owner. */
@@ -214,6 +236,9 @@ adopt_asset(Oid stub, Oid def)
 	asset->options = vp_options_default();
 	if (!has_privs_of_role(GetUserId(), asset->owner))
 		return "you are not its owner";
+	(void) vp_note_read_stub(def, &asset->dummy);
+	if (vp_is_dummy_query(query) && !asset->dummy)
+		return "its query comes later in the restore";
 	(void) vp_note_read_asset(def, asset, &noted);
 	pipeline = pipeline_of(stub, noted, &problem);
 	if (problem != NULL)
@@ -229,18 +254,21 @@ adopt_asset(Oid stub, Oid def)
 	return NULL;
 }
 
-/* Views of vibepiper_def that the catalog doesn't know; their stubs, or 0. */
+/*
+ * Views of vibepiper_def that the catalog doesn't know, each with the views
+ * that read it one by one, or with 0.
+ */
 static void
 unknown_views(List **views, List **stubs)
 {
 	static VpStatement statement = {
-		"SELECT c.oid, (SELECT r.ev_class FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
+		"SELECT c.oid, s.stub FROM pg_class c LEFT JOIN LATERAL (SELECT DISTINCT r.ev_class"
+		"  FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
 		"  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass"
-		"  AND d.refobjid = c.oid AND r.ev_class <> c.oid AND r.rulename = '_RETURN'"
-		"  ORDER BY r.ev_class LIMIT 1)"
-		" FROM pg_class c WHERE c.relnamespace = 'vibepiper_def'::regnamespace"
+		"  AND d.refobjid = c.oid AND r.ev_class <> c.oid AND r.rulename = '_RETURN') AS s(stub) ON true"
+		" WHERE c.relnamespace = 'vibepiper_def'::regnamespace"
 		" AND c.relkind = 'v' AND NOT EXISTS (SELECT FROM vibepiper.asset a WHERE a.def = c.oid)"
-		" AND NOT EXISTS (SELECT FROM vibepiper.pipeline p WHERE p.view = c.oid) ORDER BY c.oid",
+		" AND NOT EXISTS (SELECT FROM vibepiper.pipeline p WHERE p.view = c.oid) ORDER BY c.oid, s.stub",
 		0, {0}
 	};
 	VpSpi		spi;
@@ -276,10 +304,23 @@ try_pipeline(Oid view, const char *name)
 	return adoption(psprintf("pipeline %s", name), adopt_pipeline(view, name));
 }
 
+/* The stub, if it is among the views that read the definition. */
+static Oid
+find_stub(Oid def, List *views, List *stubs)
+{
+	ListCell   *v;
+	ListCell   *s;
+
+	forboth(v, views, s, stubs)
+		if (lfirst_oid(v) == def && OidIsValid(lfirst_oid(s)) && is_stub_of(lfirst_oid(s), def))
+		return lfirst_oid(s);
+	return InvalidOid;
+}
+
 static VpAdoption *
 try_asset(Oid def, Oid stub)
 {
-	if (!OidIsValid(stub) || stub_definition(stub) != def)
+	if (!OidIsValid(stub))
 		return adoption(psprintf("definition %s", vp_relation_name(def)),
 						"no view reads it");
 	return adoption(psprintf("asset %s", vp_relation_name(stub)),
@@ -301,20 +342,22 @@ adopt_assets(void)
 	{
 		List	   *views;
 		List	   *stubs;
-		ListCell   *v;
-		ListCell   *s;
+		Oid			last = InvalidOid;
+		ListCell   *lc;
 
 		progress = false;
 		failed = NIL;
 		unknown_views(&views, &stubs);
-		forboth(v, views, s, stubs)
+		foreach(lc, views)
 		{
+			Oid			def = lfirst_oid(lc);
 			VpAdoption *a;
 
 			CHECK_FOR_INTERRUPTS();
-			if (vp_pipeline_view_name(lfirst_oid(v)) != NULL)
+			if (def == last || vp_pipeline_view_name(def) != NULL)
 				continue;
-			a = try_asset(lfirst_oid(v), lfirst_oid(s));
+			last = def;
+			a = try_asset(def, find_stub(def, views, stubs));
 			if (a->problem == NULL)
 			{
 				progress = true;
@@ -356,13 +399,18 @@ vp_adopt_view(Oid view)
 	if (get_rel_namespace(view) != vp_extension()->def_schema)
 	{
 		def = stub_definition(view);
-		if (OidIsValid(def) && vp_asset_by_def(def) == NULL)
+		if (OidIsValid(def) && vp_asset_by_def(def) == NULL && is_stub_of(view, def))
 			(void) adopt_asset(view, def);
 		return;
 	}
 	name = vp_pipeline_view_name(view);
 	if (name == NULL)
+	{
+		/* perhaps the query of a dummy that has a stub already */
+		if (vp_asset_by_def(view) == NULL)
+			(void) adopt_assets();
 		return;
+	}
 	pipeline = vp_pipeline_by_view(view);
 	if (pipeline != NULL)
 		update_pipeline(pipeline);

@@ -60,10 +60,13 @@ VpHash
 vp_canonical_hash(const VpAsset *asset)
 {
 	char	   *text = vp_definition_text(asset);
-	VpHash		hash = vp_hash_bytes(text, strlen(text), 0);
+	VpHash		parts[2] = {
+		vp_hash_bytes(text, strlen(text), 0),
+		vp_hash_bytes(asset->query, strlen(asset->query), 0)
+	};
 
 	pfree(text);
-	return hash;
+	return vp_hash_bytes(parts, sizeof(parts), 0);
 }
 
 char *

@@ -26,6 +26,7 @@ extern char *vp_query_text(const Query *query, List *environment);
  */
 extern char *vp_present_text(const VpAsset *asset);
 
+/* Of the definition's text and the query as written that means it. */
 extern VpHash vp_canonical_hash(const VpAsset *asset);
 
 #endif							/* VP_CANONICAL_H */

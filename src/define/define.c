@@ -33,6 +33,7 @@
 #include "graph/graph.h"
 #include "store/clause.h"
 #include "store/compute.h"
+#include "store/guard.h"
 #include "store/inline.h"
 #include "store/publish.h"
 #include "store/replace.h"
@@ -372,6 +373,7 @@ write_asset(const VpPipeline *pipeline, VpAsset *asset, const VpAnalyzed *a)
 	else
 		vp_asset_update(asset);
 	vp_asset_write_query(asset);
+	asset->dummy = vp_is_dummy_query(a->query);
 	vp_note_write_asset(asset, pipeline);
 	vp_dependencies_write(asset->id, a->upstreams, a->sources,
 						  list_difference_int(asset->declared, a->upstreams));
@@ -510,7 +512,7 @@ change_asset(VpRebuild *rebuild, const VpPipeline *pipeline, const VpAsset *old,
 	bool		code = !same_code(old, asset, a, settings_matter);
 	char	   *options = changed_options(&old->options, &asset->options);
 
-	vp_rebuild_forget_text(rebuild, asset->id);
+	vp_rebuild_analyzed(rebuild, asset->id);
 	if (!code)
 	{
 		asset->environment = old->environment;
@@ -684,6 +686,33 @@ vp_drop(List *assets, bool cascade)
 	return dropped;
 }
 
+/* Delete the rows; assets that declared it lose that, in their notes too. */
+static void
+delete_rows(int32 asset_id)
+{
+	List	   *declarers = vp_asset_declarers(asset_id);
+	ListCell   *lc;
+
+	vp_asset_delete(asset_id);
+	CommandCounterIncrement();
+	foreach(lc, declarers)
+	{
+		VpAsset    *asset = vp_asset_by_id(lfirst_int(lc));
+
+		/* its own views may be gone in the same command */
+		if (asset != NULL)
+			vp_note_rewrite_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
+	}
+}
+
+void
+vp_forget(int32 asset_id)
+{
+	drop_slots(asset_id);
+	delete_rows(asset_id);
+	vp_publication_note();
+}
+
 void
 vp_bury(int32 asset_id, Oid stub, Oid def)
 {
@@ -691,7 +720,7 @@ vp_bury(int32 asset_id, Oid stub, Oid def)
 	.def = def};
 
 	drop_slots(asset_id);
-	vp_asset_delete(asset_id);
+	delete_rows(asset_id);
 	vp_asset_forget_texts();
 	vp_views_drop(&views, true);
 	vp_publication_note();

@@ -67,6 +67,9 @@ extern VpGraph *vp_define_graph(void);
  */
 extern List *vp_drop(List *assets, bool cascade);
 
+/* Take an asset off the catalog, with what is stored of it; its views stay. */
+extern void vp_forget(int32 asset_id);
+
 /* Remove all that is left of an asset whose stub or definition is gone. */
 extern void vp_bury(int32 asset_id, Oid stub, Oid def);
 

@@ -150,7 +150,7 @@ detach_one(VpAsset *asset, const char *name)
 	if (!names_source(asset, name))
 		asset->detached_sources = lappend(asset->detached_sources, pstrdup(name));
 	vp_asset_update(asset);
-	vp_note_write_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
+	vp_note_rewrite_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
 	CommandCounterIncrement();
 	return vp_change(asset->display, "detached", NULL);
 }
@@ -206,6 +206,7 @@ to_attach(Oid source, const char *name)
 static void
 attach_error_callback(void *arg)
 {
+	errhint("If it does not fit the source any more, define the asset again with vibepiper.define_asset().");
 	errcontext("query of asset %s", (const char *) arg);
 }
 
@@ -225,7 +226,7 @@ attach_one(VpRebuild *rebuild, const VpAsset *old, const char *name)
 	if (asset->detached_sources != NIL)
 	{
 		vp_asset_update(asset);
-		vp_note_write_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
+		vp_note_rewrite_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
 		CommandCounterIncrement();
 		return vp_change(asset->display, "detached",
 						 psprintf("still from %s", (char *) linitial(asset->detached_sources)));

@@ -88,25 +88,24 @@ check_schema(const VpAsset *asset)
 static void
 rewrite_notes(int32 id)
 {
-	static VpStatement statement = {
-		"SELECT asset_id FROM vibepiper.asset WHERE $1 = ANY (depends_on)", 1, {INT4OID}
-	};
 	ListCell   *lc;
 
-	foreach(lc, find_ids(&statement, Int32GetDatum(id)))
+	foreach(lc, vp_asset_declarers(id))
 	{
 		VpAsset    *asset = vp_asset_by_id(lfirst_int(lc));
 
-		vp_note_write_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
+		vp_note_rewrite_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
 	}
 }
 
 static void
-follow_name(const VpAsset *asset)
+follow_name(VpAsset *asset)
 {
 	char	   *name = get_rel_name(asset->def);
 
+	vp_note_rewrite_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
 	vp_views_follow_name(asset);
+	CommandCounterIncrement();
 	if (strcmp(name, get_rel_name(asset->def)) == 0)
 		return;
 	vp_asset_rename_query(asset->def, name);
@@ -190,7 +189,7 @@ vp_follow_schema_name(const char *old_name, const char *new_name)
 		asset->index_clauses = vp_clauses_rename_schema(asset->index_clauses,
 														old_name, new_name);
 		vp_asset_update(asset);
-		vp_note_write_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
+		vp_note_rewrite_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
 		CommandCounterIncrement();
 	}
 }

@@ -253,18 +253,24 @@ vp_pipelines_bury(void)
 		MemoryContext old;
 
 		if (vp_col_int64(i, 3) > 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-					 errmsg("cannot drop pipeline \"%s\" because it has assets",
+			ereport(NOTICE,
+					(errmsg("assets of pipeline \"%s\" are assets no more",
 							vp_col_text(&spi, i, 2)),
-					 errhint("Use vibepiper.drop_pipeline().")));
+					 errdetail("Their stored versions are dropped; their views are left."),
+					 errhint("When the pipeline's view is there again, they are adopted.")));
 		old = MemoryContextSwitchTo(spi.caller);
 		dead = lappend_int(dead, vp_col_int32(i, 1, 0));
 		MemoryContextSwitchTo(old);
 	}
 	vp_spi_close(&spi);
 	foreach(lc, dead)
+	{
+		ListCell   *a;
+
+		foreach(a, vp_assets_of_pipeline(lfirst_int(lc)))
+			vp_forget(((VpAsset *) lfirst(a))->id);
 		vp_pipeline_delete(lfirst_int(lc));
+	}
 }
 
 void

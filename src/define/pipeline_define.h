@@ -22,8 +22,8 @@ extern void vp_drop_pipeline(const VpPipeline *pipeline, bool cascade);
 extern void vp_pipeline_check(const VpPipeline *pipeline);
 
 /*
- * In the sql_drop event trigger: forget pipelines whose views were dropped.
- * Error (2BP01) if one still has assets.
+ * In the sql_drop event trigger: forget pipelines whose views were dropped, with
+ * their assets, whose views stay; so does a restore that cleans up first.
  */
 extern void vp_pipelines_bury(void);
 

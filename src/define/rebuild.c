@@ -28,32 +28,32 @@ typedef struct FollowerText
 	char	   *text;
 } FollowerText;
 
-/* Ids of the assets whose definitions depend on one of these relations. */
+/* Ids of the assets whose definitions depend on the relation or its row type. */
 static List *
-followers_of(List *relids)
+followers_of(Oid relid)
 {
 	static VpStatement statement = {
-		"SELECT DISTINCT a.asset_id FROM pg_depend d"
-		" JOIN pg_rewrite r ON r.oid = d.objid"
-		" JOIN vibepiper.asset a ON a.def = r.ev_class"
-		" WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass"
-		" AND d.refobjid = $1 AND d.deptype = 'n' ORDER BY 1", 1, {OIDOID}
+		"WITH o(classid, objid) AS (SELECT 'pg_class'::regclass, $1"
+		" UNION ALL SELECT 'pg_type'::regclass, unnest(ARRAY[t.oid, t.typarray])"
+		" FROM pg_type t WHERE t.typrelid = $1)"
+		" SELECT DISTINCT a.asset_id FROM o"
+		" JOIN pg_depend d ON d.refclassid = o.classid AND d.refobjid = o.objid"
+		" JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
+		" JOIN vibepiper.asset a ON a.def = r.ev_class WHERE d.deptype = 'n' ORDER BY 1",
+		1, {OIDOID}
 	};
 	VpSpi		spi;
+	Datum		value = ObjectIdGetDatum(relid);
 	List	   *ids = NIL;
-	ListCell   *lc;
+	uint64		n;
+	MemoryContext old;
 
 	vp_spi_open(&spi);
-	foreach(lc, relids)
-	{
-		Datum		value = ObjectIdGetDatum(lfirst_oid(lc));
-		uint64		n = vp_spi_run(&statement, &value, NULL, false);
-		MemoryContext old = MemoryContextSwitchTo(spi.caller);
-
-		for (uint64 i = 0; i < n; i++)
-			ids = list_append_unique_int(ids, vp_col_int32(i, 1, 0));
-		MemoryContextSwitchTo(old);
-	}
+	n = vp_spi_run(&statement, &value, NULL, false);
+	old = MemoryContextSwitchTo(spi.caller);
+	for (uint64 i = 0; i < n; i++)
+		ids = lappend_int(ids, vp_col_int32(i, 1, 0));
+	MemoryContextSwitchTo(old);
 	vp_spi_close(&spi);
 	return ids;
 }
@@ -69,16 +69,21 @@ find_text(const VpRebuild *rebuild, int32 id)
 	return NULL;
 }
 
-/* Afterwards their definitions name a stub that is set aside. */
+/*
+ * The readers of a stub that will be set aside: afterwards their definitions
+ * name that one, so keep what they mean now.
+ */
 static void
-remember_texts(VpRebuild *rebuild, Oid stub)
+note_followers(VpRebuild *rebuild, Oid stub)
 {
 	ListCell   *lc;
 
-	foreach(lc, followers_of(list_make1_oid(stub)))
+	foreach(lc, followers_of(stub))
 	{
 		FollowerText *entry;
 
+		if (!bms_is_member(lfirst_int(lc), rebuild->doomed))
+			rebuild->waiting = bms_add_member(rebuild->waiting, lfirst_int(lc));
 		if (find_text(rebuild, lfirst_int(lc)) != NULL)
 			continue;
 		entry = palloc(sizeof(FollowerText));
@@ -89,10 +94,11 @@ remember_texts(VpRebuild *rebuild, Oid stub)
 }
 
 void
-vp_rebuild_forget_text(VpRebuild *rebuild, int32 id)
+vp_rebuild_analyzed(VpRebuild *rebuild, int32 id)
 {
 	FollowerText *text = find_text(rebuild, id);
 
+	rebuild->waiting = bms_del_member(rebuild->waiting, id);
 	if (text != NULL)
 		rebuild->texts = list_delete_ptr(rebuild->texts, text);
 }
@@ -104,7 +110,7 @@ vp_rebuild_views(VpRebuild *rebuild, VpAsset *asset, const VpAnalyzed *analyzed)
 	Oid			def = asset->def;
 
 	vp_blockers_refuse(asset, rebuild->asides);
-	remember_texts(rebuild, stub);
+	note_followers(rebuild, stub);
 	vp_views_set_aside(asset);
 	rebuild->asides = lappend_oid(rebuild->asides, stub);
 	rebuild->asides = lappend_oid(rebuild->asides, def);
@@ -125,7 +131,7 @@ rebuild_follower(VpRebuild *rebuild, int32 id)
 {
 	VpAsset    *old = vp_asset_by_id(id);
 	VpAsset    *asset = palloc(sizeof(VpAsset));
-	FollowerText *text = find_text(rebuild, id);
+	char	   *text = find_text(rebuild, id)->text;
 	ErrorContextCallback callback = {
 		.callback = follower_error_callback,
 		.arg = old->display,
@@ -135,26 +141,27 @@ rebuild_follower(VpRebuild *rebuild, int32 id)
 	*asset = *old;
 	error_context_stack = &callback;
 	vp_pipeline_lock(old->pipeline_id);
-	vp_redefine(rebuild, old, asset, text->text);
+	rebuild->waiting = bms_del_member(rebuild->waiting, id);
+	vp_redefine(rebuild, old, asset, text);
 	error_context_stack = callback.previous;
 	rebuild->changes = lappend(rebuild->changes,
 							   vp_change(old->display, "rebuilt", NULL));
 }
 
-/* Followers that have not been analyzed since, as positions in the order. */
-static Bitmapset *
-waiting_followers(const VpRebuild *rebuild, const int *positions, int32 max_id)
+/* The first of the waiting ones in topological order. */
+static int
+next_follower(const VpRebuild *rebuild, const int *positions)
 {
-	Bitmapset  *waiting = NULL;
-	ListCell   *lc;
+	int			first = -1;
+	int			id = -1;
 
-	foreach(lc, followers_of(rebuild->asides))
-		if (lfirst_int(lc) <= max_id && !bms_is_member(lfirst_int(lc), rebuild->doomed))
-		waiting = bms_add_member(waiting, positions[lfirst_int(lc)]);
-	return waiting;
+	while ((id = bms_next_member(rebuild->waiting, id)) >= 0)
+		if (first < 0 || positions[id] < positions[first])
+			first = id;
+	return first;
 }
 
-/* In topological order, so that each is done once. */
+/* Each is done when all that it reads is, so mostly once. */
 static void
 rebuild_followers(VpRebuild *rebuild)
 {
@@ -162,9 +169,9 @@ rebuild_followers(VpRebuild *rebuild)
 	int		   *order;
 	int		   *positions;
 	int32		max_id = 0;
-	int			next = -1;
+	int			id;
 
-	if (followers_of(rebuild->asides) == NIL)
+	if (bms_is_empty(rebuild->waiting))
 		return;
 	graph = vp_define_graph();
 	order = palloc(sizeof(int) * Max(graph->n, 1));
@@ -175,10 +182,10 @@ rebuild_followers(VpRebuild *rebuild)
 	positions = palloc0(sizeof(int) * (max_id + 1));
 	for (int k = 0; k < graph->n; k++)
 		positions[graph->nodes[order[k]].id] = k;
-	while ((next = bms_next_member(waiting_followers(rebuild, positions, max_id), next)) >= 0)
+	while ((id = next_follower(rebuild, positions)) >= 0)
 	{
 		CHECK_FOR_INTERRUPTS();
-		rebuild_follower(rebuild, graph->nodes[order[next]].id);
+		rebuild_follower(rebuild, id);
 	}
 }
 

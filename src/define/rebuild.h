@@ -25,6 +25,7 @@ typedef struct VpRebuild
 {
 	List	   *asides;			/* of Oid: old stubs and definitions */
 	List	   *texts;			/* of what followers are to be analyzed from */
+	Bitmapset  *waiting;		/* ids of followers to be analyzed again */
 	Bitmapset  *doomed;			/* ids of assets that will be dropped */
 	List	   *changes;		/* of VpChange *: followers, result */
 } VpRebuild;
@@ -37,8 +38,8 @@ typedef struct VpRebuild
 extern void vp_rebuild_views(VpRebuild *rebuild, VpAsset *asset,
 							 const VpAnalyzed *analyzed);
 
-/* The asset has got another query. */
-extern void vp_rebuild_forget_text(VpRebuild *rebuild, int32 id);
+/* The asset has got another query, analyzed after what it reads was rebuilt. */
+extern void vp_rebuild_analyzed(VpRebuild *rebuild, int32 id);
 
 /* Analyze the followers, drop what was set aside. */
 extern void vp_rebuild_finish(VpRebuild *rebuild);

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/heapam.h"
+#include "access/relation.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -23,7 +24,9 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
@@ -225,6 +228,40 @@ is_definition(RangeVar *name)
 		get_rel_namespace(relid) == vp_extension()->def_schema;
 }
 
+bool
+vp_is_dummy_query(const Query *query)
+{
+	ListCell   *lc;
+
+	if (query->jointree->fromlist != NIL || query->jointree->quals != NULL ||
+		query->setOperations != NULL || query->cteList != NIL)
+		return false;
+	foreach(lc, query->targetList)
+	{
+		Node	   *expr = (Node *) lfirst_node(TargetEntry, lc)->expr;
+
+		while (IsA(expr, CollateExpr))
+			expr = (Node *) ((CollateExpr *) expr)->arg;
+		expr = strip_implicit_coercions(expr);
+		if (IsA(expr, CoerceToDomain))
+			expr = (Node *) ((CoerceToDomain *) expr)->arg;
+		if (!IsA(expr, Const) || !((Const *) expr)->constisnull)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_dummy(const RangeVar *name)
+{
+	Relation	rel = relation_openrv(name, AccessShareLock);
+	bool		dummy = rel->rd_rel->relkind == RELKIND_VIEW &&
+	vp_is_dummy_query(get_view_query(rel));
+
+	relation_close(rel, NoLock);
+	return dummy;
+}
+
 /* A note is written once by a restore, and then by us. */
 static bool
 changes_note(const CommentStmt *stmt)
@@ -256,7 +293,8 @@ changes_definition(Node *stmt)
 	switch (nodeTag(stmt))
 	{
 		case T_ViewStmt:
-			return ((ViewStmt *) stmt)->replace && is_definition(((ViewStmt *) stmt)->view);
+			return ((ViewStmt *) stmt)->replace &&
+				is_definition(((ViewStmt *) stmt)->view) && !is_dummy(((ViewStmt *) stmt)->view);
 		case T_RenameStmt:
 			return is_definition(((RenameStmt *) stmt)->relation);
 		case T_RuleStmt:

@@ -19,6 +19,12 @@ extern void vp_guard_dml(const Query *query);
 extern void vp_guard_open(void);
 extern void vp_guard_close(void);
 
+/*
+ * Does the query give one row of nulls out of nothing?  So does the view that
+ * pg_dump makes first where the real one needs a primary key.
+ */
+extern bool vp_is_dummy_query(const Query *query);
+
 extern void vp_guard_init(void);
 
 #endif							/* VP_GUARD_H */

@@ -279,8 +279,6 @@ SELECT at_log.ran_as();
 SELECT vibepiper.define_asset('at_m.set', 'SELECT current_user::text AS u', settings => '{role=regress_at_boss}');
 SELECT vibepiper.define_asset('at_m.set', 'SELECT current_user::text AS u', settings => '{session_authorization=regress_at_boss}');
 SELECT vibepiper.define_asset('at_m.set', 'SELECT current_user::text AS u', settings => '{session_replication_role=replica}');
-SELECT * FROM at_m.set;
-SELECT asset, status FROM vibepiper.run('at_m', 'set', parallel => false, on_failure => 'report');
 
 -- The other way round: a reader's objects and settings in an owner's code.
 SET ROLE regress_at_victim;

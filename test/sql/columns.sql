@@ -174,9 +174,10 @@ SELECT reloptions FROM pg_class WHERE oid = 'co.bottom'::regclass;
 SELECT vibepiper.define_asset('co.whole', 'SELECT b FROM co.bottom b');
 SELECT vibepiper.define_asset('co.bottom', 'SELECT amount, id FROM co_src.orders');
 -- an index of a reader needs a column that goes
-SELECT vibepiper.define_asset('co.indexed', 'SELECT * FROM co.bottom', indexes => '{(amount)}');
-SELECT vibepiper.define_asset('co.bottom', 'SELECT id, 1 AS other FROM co_src.orders');
-SELECT vibepiper.drop_asset('co.indexed');
+SELECT vibepiper.define_asset('co.plain', 'SELECT id, customer FROM co_src.orders');
+SELECT vibepiper.define_asset('co.indexed', 'SELECT * FROM co.plain', indexes => '{(customer)}');
+SELECT vibepiper.define_asset('co.plain', 'SELECT id FROM co_src.orders');
+SELECT vibepiper.drop_asset('co.plain', cascade => true);
 
 -- Prepared statements and functions that name the stub find the new one
 PREPARE all_of AS SELECT sum(amount) FROM co.bottom;

@@ -143,11 +143,18 @@ DROP TABLE fo_source.table_t CASCADE;
 SELECT asset FROM vibepiper.assets WHERE pipeline = 'fo' ORDER BY 1;
 SELECT count(*) FROM vibepiper.query_text WHERE definition LIKE 'fo\_%';
 SELECT count(*) FROM vibepiper.assets WHERE pipeline = 'fo';
--- The view of a pipeline with assets stays; without, it may go by hand
+-- Without the pipeline's view its assets are none, until it is there again
+SET client_min_messages = notice;
 DROP VIEW vibepiper_def.fo;
-SELECT vibepiper.drop_asset(asset) FROM vibepiper.assets WHERE pipeline = 'fo';
-DROP VIEW vibepiper_def.fo;
+SET client_min_messages = warning;
 SELECT count(*) FROM vibepiper.pipelines WHERE pipeline = 'fo';
+SELECT count(*) FROM pg_class WHERE relnamespace = 'vibepiper_store'::regnamespace AND relname ~ '^(c|me|mine)_' AND relkind = 'r';
+SELECT * FROM fo_new.mine;
+SELECT vibepiper.define_asset('fo_new.mine', 'SELECT 1 AS x');
+CREATE VIEW vibepiper_def.fo AS SELECT 'fo'::text AS pipeline, ARRAY['fo_new'::regnamespace, 'fo_more'::regnamespace] AS schemas;
+SELECT asset, state FROM vibepiper.assets WHERE pipeline = 'fo' ORDER BY 1;
+SELECT * FROM fo_new.mine;
+SELECT vibepiper.drop_pipeline('fo', cascade => true);
 
 -- Adoption without a dump: nothing to do; views of others; what is no asset
 SELECT * FROM vibepiper.adopt_assets();
