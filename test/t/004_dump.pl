@@ -240,12 +240,6 @@ is($node->safe_psql($database, $queries), "before.a|SELECT 42 AS x\n$original{qu
 is($node->safe_psql($database, q{SELECT string_agg(DISTINCT status, ' ') FROM vibepiper.run('p', 'a', parallel => false)}), 'built', 'beside others: a run builds');
 is($node->safe_psql($database, q{SELECT string_agg(DISTINCT status, ' ') FROM vibepiper.run('before', parallel => false)}), 'cached', 'beside others: others stay fresh');
 
-# A restore where the same assets are already: every clash is an error, and nothing changes
-IPC::Run::run([ 'psql', '-X', '-q', @connect, '-d', 'original', '-f', $file ], '>', \$stdout, '2>', \$stderr);
-like($stderr, qr/relation "p\.a" already exists|relation "a" already exists/, 'over itself: errors');
-is($node->safe_psql('original', $catalog), $original{catalog}, 'over itself: nothing has changed');
-is($node->safe_psql('original', $queries), $original{queries}, 'over itself: the texts, too');
-
 # Over itself, cleaned up first: all is made anew
 $database = new_database();
 dump_to($file);
@@ -257,6 +251,12 @@ is($node->safe_psql($database, $catalog), $original{catalog}, 'clean: catalog');
 is($node->safe_psql($database, 'SELECT count(*) FROM vibepiper.versions'), '0', 'clean: nothing is stored');
 is($node->safe_psql($database, q{SELECT count(*) FROM pg_class WHERE relnamespace = 'vibepiper_store'::regnamespace}), '0', 'clean: no slots are left');
 is($node->safe_psql($database, q{SELECT DISTINCT status FROM vibepiper.run('p', 'a "B c"', parallel => false)}), 'built', 'clean: a run builds');
+
+# A restore where the same assets are already: every clash is an error, and nothing changes
+IPC::Run::run([ 'psql', '-X', '-q', @connect, '-d', 'original', '-f', $file ], '>', \$stdout, '2>', \$stderr);
+like($stderr, qr/relation "p\.a" already exists|relation "a" already exists/, 'over itself: errors');
+is($node->safe_psql('original', $catalog), $original{catalog}, 'over itself: nothing has changed');
+is($node->safe_psql('original', $queries), $original{queries}, 'over itself: the texts, too');
 
 # A role that is no superuser restores what is its own
 $database = new_database();
