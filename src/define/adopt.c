@@ -389,6 +389,21 @@ vp_adopt_all(void)
 	return list_concat(result, adopt_assets());
 }
 
+/*
+ * A definition was made, or replaced: a dummy by its query, as restores do, or
+ * a query by a dummy, as those do that clean up first.
+ */
+static void
+replaced_definition(Oid def)
+{
+	VpAsset    *asset = vp_asset_by_def(def);
+
+	if (asset == NULL)
+		(void) adopt_assets();
+	else if (vp_is_dummy_query(copy_view_query(def)))
+		vp_forget(asset->id);
+}
+
 void
 vp_adopt_view(Oid view)
 {
@@ -406,9 +421,7 @@ vp_adopt_view(Oid view)
 	name = vp_pipeline_view_name(view);
 	if (name == NULL)
 	{
-		/* perhaps the query of a dummy that has a stub already */
-		if (vp_asset_by_def(view) == NULL)
-			(void) adopt_assets();
+		replaced_definition(view);
 		return;
 	}
 	pipeline = vp_pipeline_by_view(view);

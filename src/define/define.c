@@ -698,10 +698,11 @@ delete_rows(int32 asset_id)
 	foreach(lc, declarers)
 	{
 		VpAsset    *asset = vp_asset_by_id(lfirst_int(lc));
+		VpPipeline *pipeline = asset ? vp_pipeline_by_id(asset->pipeline_id) : NULL;
 
-		/* its own views may be gone in the same command */
-		if (asset != NULL)
-			vp_note_rewrite_asset(asset, vp_pipeline_by_id(asset->pipeline_id));
+		/* its own views, or the pipeline's, may be gone in the same command */
+		if (pipeline != NULL)
+			vp_note_rewrite_asset(asset, pipeline);
 	}
 }
 

@@ -251,6 +251,34 @@ vp_is_dummy_query(const Query *query)
 	return true;
 }
 
+/*
+ * The same of a query that is only parsed.  pg_dump --clean makes dummies of
+ * views before it drops what they need.
+ */
+static bool
+makes_dummy(Node *query)
+{
+	SelectStmt *select = (SelectStmt *) query;
+	ListCell   *lc;
+
+	if (!IsA(query, SelectStmt) || select->op != SETOP_NONE || select->fromClause != NIL ||
+		select->whereClause != NULL || select->withClause != NULL || select->valuesLists != NIL)
+		return false;
+	foreach(lc, select->targetList)
+	{
+		Node	   *value = lfirst_node(ResTarget, lc)->val;
+
+		if (IsA(value, CollateClause))
+			value = ((CollateClause *) value)->arg;
+		if (!IsA(value, TypeCast))
+			return false;
+		value = ((TypeCast *) value)->arg;
+		if (!IsA(value, A_Const) || !((A_Const *) value)->isnull)
+			return false;
+	}
+	return true;
+}
+
 static bool
 is_dummy(const RangeVar *name)
 {
@@ -294,7 +322,8 @@ changes_definition(Node *stmt)
 	{
 		case T_ViewStmt:
 			return ((ViewStmt *) stmt)->replace &&
-				is_definition(((ViewStmt *) stmt)->view) && !is_dummy(((ViewStmt *) stmt)->view);
+				is_definition(((ViewStmt *) stmt)->view) && !is_dummy(((ViewStmt *) stmt)->view) &&
+				!makes_dummy(((ViewStmt *) stmt)->query);
 		case T_RenameStmt:
 			return is_definition(((RenameStmt *) stmt)->relation);
 		case T_RuleStmt:

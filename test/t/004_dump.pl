@@ -253,6 +253,7 @@ is($node->safe_psql($database, q{SELECT count(*) FROM pg_class WHERE relnamespac
 is($node->safe_psql($database, q{SELECT DISTINCT status FROM vibepiper.run('p', 'a "B c"', parallel => false)}), 'built', 'clean: a run builds');
 
 # A restore where the same assets are already: every clash is an error, and nothing changes
+dump_to($file);
 IPC::Run::run([ 'psql', '-X', '-q', @connect, '-d', 'original', '-f', $file ], '>', \$stdout, '2>', \$stderr);
 like($stderr, qr/relation "p\.a" already exists|relation "a" already exists/, 'over itself: errors');
 is($node->safe_psql('original', $catalog), $original{catalog}, 'over itself: nothing has changed');
