@@ -291,7 +291,6 @@ SELECT statement, ar_m_src.try(statement) FROM unnest(ARRAY[
 	'WITH w AS (DELETE FROM vibepiper.mapping RETURNING def) SELECT * FROM w', 'MERGE INTO vibepiper.mapping m USING ar_v.stored s ON m.part = s.id WHEN MATCHED THEN DELETE',
 	'TRUNCATE vibepiper.run']) statement;
 SELECT left(ar_m_src.try(format('DELETE FROM %s', :'slot')), 5) AS slot;
-COPY vibepiper.publication FROM STDIN;
 RESET ROLE;
 SET allow_in_place_tablespaces = on;
 CREATE TABLESPACE regress_ar_tablespace LOCATION '';
