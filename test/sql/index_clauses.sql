@@ -107,7 +107,9 @@ SELECT vibepiper.define_asset('ic.down', 'SELECT * FROM ic.up', indexes => ARRAY
 SELECT vibepiper.define_asset('ic.up', 'SELECT id, n::"char" AS n FROM ic_src.t');
 SELECT asset, status FROM vibepiper.run('ic', 'up+', parallel => false);
 SELECT * FROM ic_src.indexes_of('ic.down');
+\set VERBOSITY terse
 SELECT vibepiper.define_asset('ic.up', 'SELECT id, id AS n FROM ic_src.t');
+\set VERBOSITY default
 
 -- Left out is gone
 SELECT vibepiper.define_asset('ic.down', 'SELECT * FROM ic.up');
