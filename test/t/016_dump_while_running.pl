@@ -25,7 +25,7 @@ sub dump_as
 {
 	my ($name, @options) = @_;
 	unlink $file;
-	command_ok([ 'pg_dump', '--lock-wait-timeout=1', '-h', $node->host, '-p', $node->port, '-f', $file, @options, 'postgres' ], $name);
+	command_ok([ 'pg_dump', '--lock-wait-timeout=20s', '-h', $node->host, '-p', $node->port, '-f', $file, @options, 'postgres' ], $name);
 	return slurp_file($file);
 }
 
@@ -40,7 +40,7 @@ sub check_dumps
 	unlike($whole, qr/^(COPY|CREATE (UNLOGGED )?TABLE|CREATE INDEX.* ON) vibepiper_store\./m, 'and nothing that is stored');
 	dump_as("$when: only the schema", '--schema-only');
 	dump_as("$when: the schema of a pipeline", '-n', 'n');
-	command_ok([ 'pg_dump', '--lock-wait-timeout=1', '-h', $node->host, '-p', $node->port, '-Fd', '-j', 2, '-f', "$file.$when", 'postgres' ],
+	command_ok([ 'pg_dump', '--lock-wait-timeout=20s', '-h', $node->host, '-p', $node->port, '-Fd', '-j', 2, '-f', "$file.$when", 'postgres' ],
 		"$when: by parallel processes");
 	return;
 }
