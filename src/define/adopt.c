@@ -304,16 +304,17 @@ try_pipeline(Oid view, const char *name)
 	return adoption(psprintf("pipeline %s", name), adopt_pipeline(view, name));
 }
 
-/* The stub, if it is among the views that read the definition. */
+/* The stub, if it is among the views that read the definition, from the nth on. */
 static Oid
-find_stub(Oid def, List *views, List *stubs)
+find_stub(Oid def, List *views, List *stubs, int n)
 {
-	ListCell   *v;
-	ListCell   *s;
+	for (; n < list_length(views) && list_nth_oid(views, n) == def; n++)
+	{
+		Oid			stub = list_nth_oid(stubs, n);
 
-	forboth(v, views, s, stubs)
-		if (lfirst_oid(v) == def && OidIsValid(lfirst_oid(s)) && is_stub_of(lfirst_oid(s), def))
-		return lfirst_oid(s);
+		if (OidIsValid(stub) && is_stub_of(stub, def))
+			return stub;
+	}
 	return InvalidOid;
 }
 
@@ -357,7 +358,7 @@ adopt_assets(void)
 			if (def == last || vp_pipeline_view_name(def) != NULL)
 				continue;
 			last = def;
-			a = try_asset(def, find_stub(def, views, stubs));
+			a = try_asset(def, find_stub(def, views, stubs, foreach_current_index(lc)));
 			if (a->problem == NULL)
 			{
 				progress = true;
@@ -389,6 +390,24 @@ vp_adopt_all(void)
 	return list_concat(result, adopt_assets());
 }
 
+static bool
+is_read(Oid def)
+{
+	static VpStatement statement = {
+		"SELECT FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
+		" WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass"
+		" AND d.refobjid = $1 AND r.ev_class <> $1 LIMIT 1", 1, {OIDOID}
+	};
+	Datum		value = ObjectIdGetDatum(def);
+	VpSpi		spi;
+	bool		found;
+
+	vp_spi_open(&spi);
+	found = vp_spi_run(&statement, &value, NULL, false) > 0;
+	vp_spi_close(&spi);
+	return found;
+}
+
 /*
  * A definition was made, or replaced: a dummy by its query, as restores do, or
  * a query by a dummy, as those do that clean up first.
@@ -399,7 +418,11 @@ replaced_definition(Oid def)
 	VpAsset    *asset = vp_asset_by_def(def);
 
 	if (asset == NULL)
-		(void) adopt_assets();
+	{
+		/* most have no stub yet, and are adopted with it */
+		if (is_read(def))
+			(void) adopt_assets();
+	}
 	else if (vp_is_dummy_query(copy_view_query(def)))
 		vp_forget(asset->id);
 }
