@@ -11,7 +11,10 @@
 #include "common/point.h"
 #include "common/shmem.h"
 #include "define/ddl.h"
+#include "run/launch.h"
+#include "run/live.h"
 #include "store/executor.h"
+#include "store/files.h"
 #include "store/guard.h"
 #include "store/miss.h"
 #include "store/planner.h"
@@ -30,12 +33,15 @@ _PG_init(void)
 		return;
 	vp_point_init();
 	vp_shmem_init();
+	vp_live_init();
 	vp_staged_init();
 	vp_unlogged_init();
 	vp_guard_init();
 	vp_ddl_init();
 	vp_planner_init();
 	vp_executor_init();
+	vp_files_init();
+	vp_launch_init();
 	vp_miss_init();
 	MarkGUCPrefixReserved("vibepiper");
 }

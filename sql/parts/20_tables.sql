@@ -144,6 +144,9 @@ CREATE TABLE vibepiper.run (
 	publish text NOT NULL,
 	role oid NOT NULL,
 	status text NOT NULL,
+	error text,							-- why it ended so, if not by a task
+	parallel bool NOT NULL,
+	retry_of bigint,
 	started_at timestamptz NOT NULL,
 	finished_at timestamptz,
 	built int NOT NULL DEFAULT 0,
@@ -174,6 +177,7 @@ CREATE TABLE vibepiper.task (
 	error_detail text,
 	error_hint text,
 	error_context text,
+	attempts int NOT NULL,
 	PRIMARY KEY (run_id, asset_id)
 );
 CREATE INDEX task_asset_id_idx ON vibepiper.task (asset_id, run_id);

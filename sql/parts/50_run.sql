@@ -39,11 +39,65 @@ CREATE FUNCTION vibepiper.run(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 	AS 'MODULE_PATHNAME', 'vp_run_sql';
 COMMENT ON FUNCTION vibepiper.run(text, text, bool, int, bool, bool, bool, text, text, bool, interval) IS
-'Compute the assets that are not fresh and publish them. This version needs parallel => false: the run is part of the calling transaction, and all its assets see one snapshot. Changes of source tables are not noticed yet: use force, invalidate() or cache_ttl.
-force: compute all. fail_fast: stop at the first failure. on_failure: ''error'' ends in an error, and so undoes the run, ''report'' returns the rows. max_workers, wait, overlap, consistent and timeout are for parallel runs.
+'Compute the assets that are not fresh and publish them. Changes of source tables are not noticed yet: use force, invalidate() or cache_ttl.
+parallel: background workers do it, in transactions of their own and all under one snapshot; with parallel => false it happens here, in this transaction. max_workers: how many (default: the pipeline''s, else vibepiper.max_workers). force: compute all. wait: return when it has ended; else at once, with one row that says the run''s number. fail_fast: at the first failure, stop. on_failure: ''error'' ends in an error, ''report'' returns the rows. overlap: if the pipeline is being run, ''wait'' until it can begin, ''join'' that run and return its result, or ''refuse''. consistent => false: each asset is computed under a snapshot of its own, so that a long run does not hold back vacuum. timeout: of the whole run.
 Returns a row per selected asset; status: built, unchanged (computed, the same rows), cached, deferred, failed, skipped, cancelled. elapsed is the time to compute, index and analyze; bytes with indexes.
-Errors: 2F000 with how many assets failed, 0A000 for parallel => true.
-Example: SELECT * FROM vibepiper.run(''shop'', parallel => false);';
+Errors: 2F000 with how many assets failed, 55000 if this transaction has written what the run reads, 55006 if it is refused, 53400 if there is no free background worker, 57014 if it is cancelled or out of time, 40P01 if it would wait for this transaction, 40001 if its sources are rewritten again and again.
+Example: SELECT * FROM vibepiper.run(''shop'');';
+
+CREATE FUNCTION vibepiper.retry_run(
+	INOUT run_id bigint,
+	parallel bool = true,
+	max_workers int = NULL,
+	wait bool = true,
+	on_failure text = 'error',
+	OUT asset text,
+	OUT status text,
+	OUT reason text,
+	OUT rows bigint,
+	OUT elapsed interval,
+	OUT bytes bigint,
+	OUT error text
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
+	AS 'MODULE_PATHNAME', 'vp_retry_run_sql';
+COMMENT ON FUNCTION vibepiper.retry_run(bigint, bool, int, bool, text) IS
+'Run again what a failed or cancelled run did not publish: what failed, what was skipped, and what was computed but not published, since that was computed under another snapshot. The other arguments and the result are those of run().
+Errors: 42704 if there is no such run, 55000 if it succeeded, 55006 if it is in progress, and those of run().
+Example: SELECT * FROM vibepiper.retry_run(41);';
+
+CREATE FUNCTION vibepiper.wait_run(run_id bigint, timeout interval = NULL) RETURNS text
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'vp_wait_run_sql';
+COMMENT ON FUNCTION vibepiper.wait_run(bigint, interval) IS
+'Wait until the run has ended, or for so long, and return its status: running, succeeded, failed or cancelled. The run goes on if this is cancelled.
+Errors: 42704 if there is no such run, 40P01 if the run waits for a lock of this transaction.
+Example: SELECT vibepiper.wait_run(41, timeout => ''1 min'');';
+
+CREATE FUNCTION vibepiper.cancel_run(run_id bigint) RETURNS bool
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'vp_cancel_run_sql';
+COMMENT ON FUNCTION vibepiper.cancel_run(bigint) IS
+'Stop a parallel run: what is being computed is cancelled, nothing more is published. True if the run was in progress; it has ended when wait_run() says so.
+Errors: 42704 if there is no such run.
+Example: SELECT vibepiper.cancel_run(41);';
+
+CREATE FUNCTION vibepiper.live_runs(OUT run_id bigint, OUT pipeline text, OUT phase text, OUT leader_pid int,
+	OUT workers int, OUT elapsed interval, OUT remaining interval, OUT assets int, OUT waiting int, OUT running int,
+	OUT built int, OUT unchanged int, OUT cached int, OUT deferred int, OUT failed int, OUT skipped int,
+	OUT cancelled int, OUT snapshots int) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 2
+	AS 'MODULE_PATHNAME', 'vp_run_progress_sql';
+COMMENT ON FUNCTION vibepiper.live_runs() IS 'For the view run_progress.';
+CREATE FUNCTION vibepiper.live_workers(OUT run_id bigint, OUT pid int, OUT asset text, OUT phase text,
+	OUT rows bigint, OUT bytes bigint, OUT elapsed interval) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 4
+	AS 'MODULE_PATHNAME', 'vp_run_workers_sql';
+COMMENT ON FUNCTION vibepiper.live_workers() IS 'For the view run_workers.';
+CREATE FUNCTION vibepiper.run_status(run_id bigint, status text) RETURNS text
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'vp_run_status_sql';
+COMMENT ON FUNCTION vibepiper.run_status(bigint, text) IS 'For the view runs: a run that nobody leads any more is not running.';
 
 CREATE FUNCTION vibepiper.invalidate(name text, downstream bool = true) RETURNS int
 	LANGUAGE c VOLATILE PARALLEL UNSAFE

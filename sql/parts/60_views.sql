@@ -168,9 +168,12 @@ COMMENT ON COLUMN vibepiper.versions.slot IS 'relation that holds it';
 
 CREATE VIEW vibepiper.runs AS
 	SELECT r.run_id, r.pipeline, r.kind, r.selection, r.force, r.publish, r.role::regrole AS role,
-		r.status, r.started_at, r.finished_at, r.finished_at - r.started_at AS elapsed,
-		r.built, r.unchanged, r.cached, r.deferred, r.failed, r.skipped
-	FROM vibepiper.run r;
+		s.status,
+		CASE WHEN s.status = r.status THEN r.error ELSE 'the server, or the process that led the run, ended before it' END AS error,
+		r.started_at, r.finished_at, r.finished_at - r.started_at AS elapsed,
+		r.built, r.unchanged, r.cached, r.deferred, r.failed, r.skipped,
+		r.parallel, r.retry_of
+	FROM vibepiper.run r, LATERAL (SELECT vibepiper.run_status(r.run_id, r.status) OFFSET 0) s(status);
 COMMENT ON VIEW vibepiper.runs IS 'One row per run.';
 COMMENT ON COLUMN vibepiper.runs.run_id IS 'number of the run';
 COMMENT ON COLUMN vibepiper.runs.pipeline IS 'its pipeline''s name then';
@@ -180,6 +183,7 @@ COMMENT ON COLUMN vibepiper.runs.force IS 'were fresh assets computed too?';
 COMMENT ON COLUMN vibepiper.runs.publish IS 'run, succeeded or asset: what it published when';
 COMMENT ON COLUMN vibepiper.runs.role IS 'who ran it';
 COMMENT ON COLUMN vibepiper.runs.status IS 'running, succeeded, failed or cancelled';
+COMMENT ON COLUMN vibepiper.runs.error IS 'why it ended so, if not because of its assets';
 COMMENT ON COLUMN vibepiper.runs.started_at IS 'when it started';
 COMMENT ON COLUMN vibepiper.runs.finished_at IS 'when it ended';
 COMMENT ON COLUMN vibepiper.runs.elapsed IS 'how long it took';
@@ -189,10 +193,12 @@ COMMENT ON COLUMN vibepiper.runs.cached IS 'assets that were fresh';
 COMMENT ON COLUMN vibepiper.runs.deferred IS 'lazy assets';
 COMMENT ON COLUMN vibepiper.runs.failed IS 'assets that failed';
 COMMENT ON COLUMN vibepiper.runs.skipped IS 'assets that were skipped or cancelled';
+COMMENT ON COLUMN vibepiper.runs.parallel IS 'by background workers, not in its caller''s transaction?';
+COMMENT ON COLUMN vibepiper.runs.retry_of IS 'run that it retried';
 
 CREATE VIEW vibepiper.tasks AS
 	SELECT t.run_id, t.asset, t.status, t.reason, t.rows, t.bytes, t.started_at, t.elapsed,
-		t.compute_elapsed, t.index_elapsed, t.analyze_elapsed, t.version_id,
+		t.compute_elapsed, t.index_elapsed, t.analyze_elapsed, t.version_id, t.attempts,
 		t.error_sqlstate,
 		CASE WHEN may THEN t.error_message END AS error_message,
 		CASE WHEN may THEN t.error_detail END AS error_detail,
@@ -216,8 +222,40 @@ COMMENT ON COLUMN vibepiper.tasks.compute_elapsed IS 'part of it: execute the qu
 COMMENT ON COLUMN vibepiper.tasks.index_elapsed IS 'part of it: build indexes';
 COMMENT ON COLUMN vibepiper.tasks.analyze_elapsed IS 'part of it: collect statistics';
 COMMENT ON COLUMN vibepiper.tasks.version_id IS 'version that it made';
+COMMENT ON COLUMN vibepiper.tasks.attempts IS 'how often it was tried';
 COMMENT ON COLUMN vibepiper.tasks.error_sqlstate IS 'code of the error';
 COMMENT ON COLUMN vibepiper.tasks.error_message IS 'its message; this and the next three for the owner and pg_read_all_stats';
 COMMENT ON COLUMN vibepiper.tasks.error_detail IS 'its detail';
 COMMENT ON COLUMN vibepiper.tasks.error_hint IS 'its hint';
 COMMENT ON COLUMN vibepiper.tasks.error_context IS 'where it was raised';
+
+CREATE VIEW vibepiper.run_progress AS SELECT * FROM vibepiper.live_runs();
+COMMENT ON VIEW vibepiper.run_progress IS 'One row per parallel run that is in progress now, whatever this transaction sees.';
+COMMENT ON COLUMN vibepiper.run_progress.run_id IS 'number of the run';
+COMMENT ON COLUMN vibepiper.run_progress.pipeline IS 'its pipeline';
+COMMENT ON COLUMN vibepiper.run_progress.phase IS 'starting, waiting (for the pipeline), loading, running, publishing';
+COMMENT ON COLUMN vibepiper.run_progress.leader_pid IS 'process that leads it';
+COMMENT ON COLUMN vibepiper.run_progress.workers IS 'processes that work for it';
+COMMENT ON COLUMN vibepiper.run_progress.elapsed IS 'since it began';
+COMMENT ON COLUMN vibepiper.run_progress.remaining IS 'estimate, from how long assets took before';
+COMMENT ON COLUMN vibepiper.run_progress.assets IS 'how many were selected; the following columns sum up to it';
+COMMENT ON COLUMN vibepiper.run_progress.waiting IS 'not begun yet';
+COMMENT ON COLUMN vibepiper.run_progress.running IS 'being computed';
+COMMENT ON COLUMN vibepiper.run_progress.built IS 'done, rows are new';
+COMMENT ON COLUMN vibepiper.run_progress.unchanged IS 'done, the same rows';
+COMMENT ON COLUMN vibepiper.run_progress.cached IS 'fresh, nothing to do';
+COMMENT ON COLUMN vibepiper.run_progress.deferred IS 'lazy, nothing to do';
+COMMENT ON COLUMN vibepiper.run_progress.failed IS 'failed';
+COMMENT ON COLUMN vibepiper.run_progress.skipped IS 'an upstream failed';
+COMMENT ON COLUMN vibepiper.run_progress.cancelled IS 'cancelled';
+COMMENT ON COLUMN vibepiper.run_progress.snapshots IS 'how often it took a snapshot: once, and again when a source was rewritten';
+
+CREATE VIEW vibepiper.run_workers AS SELECT * FROM vibepiper.live_workers();
+COMMENT ON VIEW vibepiper.run_workers IS 'One row per background worker of a run that is in progress now.';
+COMMENT ON COLUMN vibepiper.run_workers.run_id IS 'number of the run';
+COMMENT ON COLUMN vibepiper.run_workers.pid IS 'process, as in pg_stat_activity';
+COMMENT ON COLUMN vibepiper.run_workers.asset IS 'what it computes; null: it waits for a task';
+COMMENT ON COLUMN vibepiper.run_workers.phase IS 'idle, queued, computing, indexing, analyzing, storing, publishing';
+COMMENT ON COLUMN vibepiper.run_workers.rows IS 'rows written so far';
+COMMENT ON COLUMN vibepiper.run_workers.bytes IS 'bytes of them';
+COMMENT ON COLUMN vibepiper.run_workers.elapsed IS 'since it got the asset';

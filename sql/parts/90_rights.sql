@@ -8,5 +8,9 @@ GRANT EXECUTE ON FUNCTION vibepiper.is_fresh(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.may_see(oid) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.asset_states() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.schemas_of(oid) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION vibepiper.run_status(bigint, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION vibepiper.live_runs() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION vibepiper.live_workers() TO PUBLIC;
 GRANT SELECT ON vibepiper.pipelines, vibepiper.assets, vibepiper.dependencies, vibepiper.sources,
-	vibepiper.versions, vibepiper.runs, vibepiper.tasks TO PUBLIC;
+	vibepiper.versions, vibepiper.runs, vibepiper.tasks,
+	vibepiper.run_progress, vibepiper.run_workers TO PUBLIC;

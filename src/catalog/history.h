@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/pipeline.h"
+#include "common/hash.h"
 
 typedef enum VpTaskStatus
 {
@@ -41,6 +42,9 @@ typedef struct VpTaskRecord
 	int64		index_elapsed;
 	int64		analyze_elapsed;
 	int64		version_id;		/* 0: none */
+	VpHash		code_hash;		/* of what was computed; not stored */
+	int			attempts;		/* how often it was tried */
+	bool		stored;			/* has it a row? */
 	ErrorData  *error;			/* NULL: none */
 } VpTaskRecord;
 
@@ -53,19 +57,50 @@ typedef struct VpRunRecord
 	const char *selection;		/* NULL: all */
 	bool		force;
 	const char *publish;
+	Oid			role;			/* who runs it */
+	bool		parallel;
+	int64		retry_of;		/* 0: of none */
 	const char *status;			/* running, succeeded, failed, cancelled */
+	const char *error;			/* why it ended so, if not because of a task;
+								 * or NULL */
 	TimestampTz started_at;
 	int			counts[VP_TASK_STATUSES];
 } VpRunRecord;
 
 extern const char *vp_task_status_name(VpTaskStatus status);
 
+/* What the row of a run says that nobody could end properly. */
+#define VP_RUN_CUT_OFF "the server, or the process that led the run, ended before it"
+
 /* Insert as `running`; sets ->id. */
 extern void vp_run_insert(VpRunRecord *run);
 extern void vp_run_finish(const VpRunRecord *run);
 
+/*
+ * Runs of the pipeline that are still called running, though the caller holds
+ * its lock and they aren't among the live ones (of int64 *), were cut off by a
+ * crash: write down that they failed.
+ */
+extern void vp_runs_bury(int32 pipeline_id, List *live);
+
+/* It begins now: write ->started_at. */
+extern void vp_run_restart_clock(const VpRunRecord *run);
+
+/* NULL if there is none. */
+extern VpRunRecord *vp_run_by_id(int64 run_id);
+
 /* Does this run exist in the pipeline's history? */
 extern bool vp_run_exists(int32 pipeline_id, int64 run_id);
+
+/* Insert, or replace what an earlier attempt left. */
 extern void vp_task_insert(const VpTaskRecord *task);
+
+/* Delete the rows of a run's tasks. */
+extern void vp_tasks_delete(int64 run_id);
+
+/*
+ * Assets that a run computed, or wanted to, and didn't publish: of int, ids.
+ */
+extern List *vp_run_unpublished(int64 run_id);
 
 #endif							/* VP_HISTORY_H */

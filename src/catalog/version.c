@@ -131,19 +131,6 @@ vp_version_by_id(int64 id)
 	return load(&statement, Int64GetDatum(id));
 }
 
-VpVersion *
-vp_version_unpublished(int32 asset_id)
-{
-	static VpStatement statement = {
-		VERSION_COLUMNS "WHERE asset_id = $1 AND NOT ever_published"
-		" AND version_id > coalesce((SELECT max(version_id) FROM vibepiper.version"
-		" WHERE asset_id = $1 AND ever_published), 0)"
-		" ORDER BY version_id DESC LIMIT 1", 1, {INT4OID}
-	};
-
-	return load(&statement, Int32GetDatum(asset_id));
-}
-
 int64
 vp_version_as_of_run(int32 asset_id, int64 run_id)
 {

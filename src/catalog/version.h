@@ -64,9 +64,6 @@ typedef struct VpSlot
 extern int64 vp_version_insert(const VpVersion *version);
 extern VpVersion *vp_version_by_id(int64 id);
 
-/* The newest stored, never published version of an asset since its published one. */
-extern VpVersion *vp_version_unpublished(int32 asset_id);
-
 /* Version that the asset's publication in a run, or the last before it, named. */
 extern int64 vp_version_as_of_run(int32 asset_id, int64 run_id);
 

@@ -62,6 +62,14 @@ prepare(VpStatement *statement)
 	statement->plan = plan;
 }
 
+static bool see_latest = false;
+
+void
+vp_spi_see_latest(void)
+{
+	see_latest = true;
+}
+
 uint64
 vp_spi_run(VpStatement *statement, const Datum *values, const char *nulls,
 		   bool under_snapshot)
@@ -70,8 +78,12 @@ vp_spi_run(VpStatement *statement, const Datum *values, const char *nulls,
 
 	if (statement->plan == NULL)
 		prepare(statement);
-	rc = SPI_execute_plan(statement->plan, unconstify(Datum *, values), nulls,
-						  under_snapshot, 0);
+	if (see_latest && !under_snapshot)
+		rc = SPI_execute_snapshot(statement->plan, unconstify(Datum *, values), nulls,
+								  GetLatestSnapshot(), InvalidSnapshot, false, true, 0);
+	else
+		rc = SPI_execute_plan(statement->plan, unconstify(Datum *, values), nulls,
+							  under_snapshot, 0);
 	if (rc < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
 			 SPI_result_code_string(rc));

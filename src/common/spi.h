@@ -49,6 +49,12 @@ extern void vp_spi_close(VpSpi *spi);
 extern uint64 vp_spi_run(VpStatement *statement, const Datum *values,
 						 const char *nulls, bool under_snapshot);
 
+/*
+ * From now on statements of this backend see what is committed, even where the
+ * transaction has an older snapshot.
+ */
+extern void vp_spi_see_latest(void);
+
 /* Column (from 1) of result row (from 0). */
 extern bool vp_col_null(uint64 row, int column);
 extern int64 vp_col_int64(uint64 row, int column);

@@ -25,6 +25,8 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parse_relation.h"
+#include "postmaster/bgworker.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -327,5 +329,20 @@ vp_is_sql_json(const Node *node)
 	return false;
 #endif
 }
+
+/* Does this backend hold the lock in this very mode? */
+#if PG_VERSION_NUM >= 170000
+#define vp_lock_held_by_me(tag, mode)	LockHeldByMe(tag, mode, false)
+#else
+#define vp_lock_held_by_me(tag, mode)	LockHeldByMe(tag, mode)
+#endif
+
+/* A background worker's role needs the right to log in before 17. */
+#if PG_VERSION_NUM >= 170000
+#define VP_WORKER_FLAGS				BGWORKER_BYPASS_ROLELOGINCHECK
+#define VP_HAS_TRANSACTION_TIMEOUT
+#else
+#define VP_WORKER_FLAGS				0
+#endif
 
 #endif							/* VP_COMPAT_H */

@@ -36,7 +36,8 @@ typedef struct IdEntry
 	" v.data_hash, v.upstreams, v.upstream_hashes, v.incarnation, v.invalidated," \
 	" a.cache_ttl IS NOT NULL AND (v.as_of + least(a.cache_ttl, interval '100000 years')" \
 	" <= clock_timestamp() OR v.as_of > clock_timestamp())," \
-	" v.signature = a.signature, a.stub" \
+	" v.signature = a.signature, a.stub, a.parallel," \
+	" (extract(epoch FROM v.elapsed) * 1000000)::bigint" \
 	" FROM vibepiper.asset a" \
 	" JOIN pg_class s ON s.oid = a.stub" \
 	" JOIN pg_namespace n ON n.oid = s.relnamespace" \
@@ -69,6 +70,7 @@ read_version(VpSpi *spi, VpNode *node, uint64 row)
 	node->invalidated = vp_col_bool(row, 19);
 	node->expired = vp_col_bool(row, 20);
 	node->same_signature = vp_col_bool(row, 21);
+	node->elapsed = vp_col_int64(row, 24);
 }
 
 static void
@@ -79,6 +81,7 @@ read_asset(VpSpi *spi, VpNode *node, VpGraphNode *graph_node, uint64 row)
 	node->id = vp_col_int32(row, 1, 0);
 	node->def = vp_col_oid(row, 2);
 	node->stub = vp_col_oid(row, 22);
+	node->parallel = vp_col_bool(row, 23);
 	node->external = vp_col_bool(row, 3);
 	node->cache = vp_col_bool(row, 4);
 	node->lazy = vp_col_bool(row, 5);

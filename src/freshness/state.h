@@ -34,6 +34,7 @@ typedef struct VpNode
 	bool		external;		/* of another pipeline, read by this one */
 	bool		cache;
 	bool		lazy;
+	bool		parallel;		/* may be built beside others */
 	int64		pinned_run;		/* 0: none */
 	VpHash		code_hash;
 
@@ -41,6 +42,7 @@ typedef struct VpNode
 	int64		version_id;		/* 0: none */
 	Oid			slot;
 	int64		rows;
+	int64		elapsed;		/* microseconds that building it took */
 	VpHash		version_code;
 	VpHash		data_hash;
 	List	   *upstreams;		/* of int: asset ids, and in the same order

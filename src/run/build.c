@@ -6,63 +6,33 @@
  *
  *	  waiting -> built		the rows differ from the published ones
  *	  waiting -> unchanged	they don't: the subtransaction, with the slot that
- *							was filled, is rolled back and the published
- *							version confirmed
- *	  waiting -> failed		an error other than a cancellation
+ *							was filled, is rolled back; the published version
+ *							is confirmed when the run publishes
+ *	  waiting -> failed		an error other than a cancellation, or a timeout
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
+#include "pgstat.h"
 #include "portability/instr_time.h"
 #include "storage/lmgr.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "catalog/asset.h"
+#include "common/deadline.h"
 #include "common/point.h"
 #include "common/shmem.h"
 #include "run/build.h"
 #include "store/compute.h"
+#include "store/files.h"
 #include "store/fill.h"
+#include "store/progress.h"
 #include "store/resolve.h"
 #include "store/slot.h"
-
-/* What the version of this node, computed now, is computed from. */
-static void
-set_inputs(const VpState *state, int node, VpVersion *version)
-{
-	const VpGraphNode *graph_node = &state->graph->nodes[node];
-
-	version->upstreams = NIL;
-	version->upstream_hashes = NIL;
-	for (int u = 0; u < graph_node->nup; u++)
-	{
-		VpNode	   *up = &state->nodes[graph_node->up[u]];
-
-		version->upstreams = lappend_int(version->upstreams, up->id);
-		version->upstream_hashes = lappend(version->upstream_hashes, &up->input_hash);
-	}
-}
-
-static bool
-same_inputs(const VpState *state, int node, const VpVersion *version)
-{
-	VpVersion	now = {0};
-	ListCell   *a;
-	ListCell   *b;
-
-	set_inputs(state, node, &now);
-	if (!equal(now.upstreams, version->upstreams))
-		return false;
-	forboth(a, now.upstream_hashes, b, version->upstream_hashes)
-		if (!vp_hash_equal(*(VpHash *) lfirst(a), *(VpHash *) lfirst(b)))
-		return false;
-	return true;
-}
 
 static char
 persistence_of(const VpAsset *asset, const VpPipeline *pipeline)
@@ -76,16 +46,16 @@ persistence_of(const VpAsset *asset, const VpPipeline *pipeline)
 
 /* Are these the rows, in the shape, that are published already? */
 static bool
-is_unchanged(const VpNode *node, const VpAsset *asset, const VpFilled *filled,
+is_unchanged(const VpBuildTarget *target, const VpAsset *asset, const VpFilled *filled,
 			 char persistence)
 {
-	return node->version_id != 0 && node->same_signature &&
-		filled->rows == (uint64) node->rows &&
-		vp_hash_equal(filled->data_hash, node->data_hash) &&
-		get_rel_persistence(node->slot) == persistence &&
-		(node->rows == 0 || node->incarnation == vp_incarnation() ||
-		 !vp_slot_is_lost(node->slot)) &&
-		vp_columns_match(asset->def, node->slot);
+	return target->version_id != 0 && target->same_signature &&
+		filled->rows == (uint64) target->rows &&
+		vp_hash_equal(filled->data_hash, target->data_hash) &&
+		get_rel_persistence(target->slot) == persistence &&
+		(target->rows == 0 || target->incarnation == vp_incarnation() ||
+		 !vp_slot_is_lost(target->slot)) &&
+		vp_columns_match(asset->def, target->slot);
 }
 
 static VpFilled
@@ -95,6 +65,7 @@ fill(const VpBuild *build, const VpAsset *asset, Oid slot)
 	VpFilled	filled;
 
 	vp_compute(asset, build->snapshot, true, dest);
+	vp_files_check_caught();
 	filled = vp_fill_result(dest);
 	dest->rDestroy(dest);
 	CommandCounterIncrement();
@@ -113,59 +84,73 @@ microseconds_since(instr_time start)
 
 /* The asset; nobody can drop its stub until the end of the transaction. */
 static VpAsset *
-lock_asset(const VpBuild *build, int i)
+lock_asset(const VpBuildTarget *target)
 {
-	const VpNode *node = &build->state->nodes[i];
 	VpAsset    *asset;
 
-	LockRelationOid(node->stub, AccessShareLock);
-	asset = vp_asset_by_id(node->id);
+	LockRelationOid(target->stub, AccessShareLock);
+	asset = vp_asset_by_id(target->asset_id);
 	if (asset == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("asset %s was dropped during the run",
-						build->state->graph->nodes[i].display)));
+				 errmsg("asset %s was dropped during the run", target->display)));
 	return asset;
+}
+
+/* When the task has to be done: its own timeout, or the run's. */
+static TimestampTz
+deadline_of(const VpBuild *build, const VpAsset *asset, TimestampTz started_at)
+{
+	TimestampTz own = asset->options.timeout == NULL ? DT_NOEND :
+	vp_deadline_after(started_at, asset->options.timeout);
+
+	return Min(own, build->deadline);
 }
 
 /* Fill a slot and make a version of it; NULL if the rows are unchanged. */
 static VpVersion *
-build_version(VpBuild *build, int i, VpTaskRecord *task)
+build_version(VpBuild *build, const VpBuildTarget *target, VpTaskRecord *task)
 {
-	const VpState *state = build->state;
-	const VpNode *node = &state->nodes[i];
-	VpAsset    *asset = lock_asset(build, i);
-	char		persistence = persistence_of(asset, state->pipeline);
+	VpAsset    *asset = lock_asset(target);
+	char		persistence = persistence_of(asset, build->pipeline);
 	VpVersion  *v = palloc0(sizeof(VpVersion));
 	VpIdentity	identity;
 	VpFilled	filled;
 	instr_time	start;
 
 	INSTR_TIME_SET_CURRENT(start);
-	v->slot = vp_slot_acquire(asset, persistence, state->pipeline->keep_versions,
+	vp_deadline_set(deadline_of(build, asset, task->started_at));
+	if (vp_progress != NULL)
+		pgstat_report_activity(STATE_RUNNING, asset->query);
+	vp_progress_phase(VP_PHASE_COMPUTING);
+	v->slot = vp_slot_acquire(asset, persistence, build->pipeline->keep_versions,
 							  build->run_id, &build->unfit_slots);
-	vp_identity_enter(&identity, asset, state->pipeline->settings);
+	vp_identity_enter(&identity, asset, build->pipeline->settings);
 	filled = fill(build, asset, v->slot);
 	task->rows = (int64) filled.rows;
+	task->code_hash = asset->code_hash;
 	task->compute_elapsed = microseconds_since(start);
 	VP_POINT("run.filled");
-	if (is_unchanged(node, asset, &filled, persistence))
+	if (is_unchanged(target, asset, &filled, persistence))
 	{
 		vp_identity_leave(&identity);
 		task->elapsed = microseconds_since(start);
 		VP_POINT("run.unchanged");
 		return NULL;
 	}
+	vp_progress_phase(VP_PHASE_INDEXING);
 	vp_slot_index(v->slot, asset);
 	task->index_elapsed = microseconds_since(start) - task->compute_elapsed;
 	VP_POINT("run.indexed");
+	vp_progress_phase(VP_PHASE_ANALYZING);
 	vp_slot_analyze(v->slot);
 	VP_POINT("run.analyzed");
 	task->analyze_elapsed = microseconds_since(start) - task->compute_elapsed -
 		task->index_elapsed;
 	vp_identity_leave(&identity);
 
-	v->asset_id = node->id;
+	vp_progress_phase(VP_PHASE_STORING);
+	v->asset_id = target->asset_id;
 	v->filenode = vp_slot_file(v->slot);
 	v->run_id = build->run_id;
 	v->code_hash = asset->code_hash;
@@ -177,7 +162,8 @@ build_version(VpBuild *build, int i, VpTaskRecord *task)
 	v->incarnation = vp_incarnation();
 	v->built_at = GetCurrentTimestamp();
 	v->as_of = build->as_of;
-	set_inputs(state, i, v);
+	v->upstreams = target->upstreams;
+	v->upstream_hashes = target->upstream_hashes;
 	v->id = vp_version_insert(v);
 	vp_slot_set_version(v->slot, v->id);
 	VP_POINT("run.stored");
@@ -187,19 +173,19 @@ build_version(VpBuild *build, int i, VpTaskRecord *task)
 	return v;
 }
 
-/* The published version is what computing gives now, too. */
-static void
-confirm(const VpBuild *build, int i)
+void
+vp_build_confirm(const VpBuild *build, const VpBuildTarget *target, VpHash code_hash)
 {
-	const VpNode *node = &build->state->nodes[i];
 	VpVersion	v = {
-		.id = node->version_id,
-		.code_hash = node->code_hash,
-		.as_of = build->as_of
+		.id = target->version_id,
+		.code_hash = code_hash,
+		.as_of = build->as_of,
+		.upstreams = target->upstreams,
+		.upstream_hashes = target->upstream_hashes
 	};
 
-	set_inputs(build->state, i, &v);
 	vp_version_confirm(&v);
+	VP_POINT("run.confirmed");
 }
 
 /* Would catching this error swallow a wish to stop? */
@@ -211,12 +197,25 @@ is_cancellation(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN;
 }
 
+/* The cancellation came from the deadline. */
 static void
-note_failure(VpTaskRecord *task, MemoryContext context)
+say_timeout(ErrorData *error, const VpBuild *build, const VpBuildTarget *target)
+{
+	bool		of_run = GetCurrentTimestamp() >= build->deadline;
+
+	error->message = psprintf(of_run ? "run exceeded its timeout while it computed asset %s" :
+							  "asset %s exceeded its timeout", target->display);
+}
+
+static void
+note_failure(VpTaskRecord *task, const VpBuild *build, const VpBuildTarget *target,
+			 MemoryContext context)
 {
 	MemoryContextSwitchTo(context);
 	task->error = CopyErrorData();
 	FlushErrorState();
+	if (vp_deadline_passed() && task->error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		say_timeout(task->error, build, target);
 	task->status = VP_TASK_FAILED;
 	task->rows = -1;
 	task->bytes = -1;
@@ -224,18 +223,21 @@ note_failure(VpTaskRecord *task, MemoryContext context)
 }
 
 VpVersion *
-vp_build(VpBuild *build, int node, VpTaskRecord *task)
+vp_build(VpBuild *build, const VpBuildTarget *target, VpTaskRecord *task)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	VpVersion  *volatile version = NULL;
+	bool		timed_out;
 
 	task->started_at = GetCurrentTimestamp();
+	task->attempts++;
+	task->error = NULL;
 	BeginInternalSubTransaction("vibepiper task");
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		version = build_version(build, node, task);
+		version = build_version(build, target, task);
 		if (version != NULL)
 			ReleaseCurrentSubTransaction();
 		else
@@ -244,60 +246,18 @@ vp_build(VpBuild *build, int node, VpTaskRecord *task)
 	}
 	PG_CATCH();
 	{
-		note_failure(task, context);
+		note_failure(task, build, target, context);
 		RollbackAndReleaseCurrentSubTransaction();
 		version = NULL;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (task->error != NULL && is_cancellation(task->error))
+	timed_out = vp_deadline_passed();
+	vp_deadline_clear();
+	if (task->error != NULL && !timed_out && is_cancellation(task->error))
 		ReThrowError(task->error);
 	if (task->status == VP_TASK_UNCHANGED)
-	{
 		VP_POINT("run.rolled_back");
-		confirm(build, node);
-		VP_POINT("run.confirmed");
-	}
 	return version;
-}
-
-/* As in state.c: a longer cache_ttl would lead out of what timestamps hold. */
-static bool
-has_expired(const VpVersion *v, const VpAsset *asset)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	Interval	longest = {.month = 100000 * MONTHS_PER_YEAR};
-	Datum		ttl;
-	Datum		end;
-
-	if (asset->options.cache_ttl == NULL)
-		return false;
-	ttl = DirectFunctionCall2(interval_smaller,
-							  IntervalPGetDatum(asset->options.cache_ttl),
-							  IntervalPGetDatum(&longest));
-	end = DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(v->as_of),
-							  ttl);
-	return DatumGetTimestampTz(end) <= now || v->as_of > now;
-}
-
-VpVersion *
-vp_build_kept(const VpBuild *build, int i)
-{
-	const VpNode *node = &build->state->nodes[i];
-	VpVersion  *v;
-	VpAsset    *asset;
-
-	if (!node->cache)
-		return NULL;
-	v = vp_version_unpublished(node->id);
-	if (v == NULL || v->invalidated || !vp_hash_equal(v->code_hash, node->code_hash) ||
-		!same_inputs(build->state, i, v))
-		return NULL;
-	asset = lock_asset(build, i);
-	if (!vp_hash_equal(v->signature, asset->signature) || has_expired(v, asset) ||
-		vp_slot_file(v->slot) != v->filenode ||
-		(v->rows > 0 && v->incarnation != vp_incarnation() && vp_slot_is_lost(v->slot)))
-		return NULL;
-	return v;
 }

@@ -125,6 +125,7 @@ vp_rollback(VpPipeline *pipeline, int64 to_run)
 		.pipeline = pipeline->name,
 		.kind = "rollback",
 		.publish = "run",
+		.role = GetUserId(),
 		.started_at = GetCurrentTimestamp(),
 		.status = "succeeded"
 	};

@@ -9,6 +9,7 @@
 
 #include "catalog/history.h"
 #include "catalog/pipeline.h"
+#include "compat/compat.h"
 
 typedef struct VpRunOptions
 {
@@ -16,6 +17,12 @@ typedef struct VpRunOptions
 	bool		force;
 	bool		fail_fast;
 	bool		error_on_failure;
+	int64		retry_of;		/* 0: of no run */
+	int64		timeout;		/* microseconds; 0: none */
+
+	/* of parallel runs */
+	int			max_workers;	/* 0: the pipeline's */
+	bool		consistent;
 } VpRunOptions;
 
 typedef struct VpRunResult
@@ -23,6 +30,7 @@ typedef struct VpRunResult
 	VpRunRecord run;
 	int			ntasks;			/* one per selected asset, upstreams first */
 	VpTaskRecord *tasks;
+	int			sqlerrcode;		/* 0: its tasks tell how it ended */
 } VpRunResult;
 
 /*
@@ -31,5 +39,8 @@ typedef struct VpRunResult
  * result lives in the current memory context.
  */
 extern VpRunResult *vp_run_serial(VpPipeline *pipeline, const VpRunOptions *options);
+
+/* Error (2F000) that says which assets failed. */
+pg_noreturn extern void vp_run_raise_failure(const VpRunResult *result);
 
 #endif							/* VP_RUN_H */

@@ -8,22 +8,27 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 
 #include "catalog/asset.h"
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
 #include "common/args.h"
+#include "common/deadline.h"
 #include "common/extension.h"
 #include "common/spi.h"
 #include "freshness/state.h"
 #include "run/explain.h"
+#include "run/launch.h"
+#include "run/live.h"
 #include "run/run.h"
 #include "store/compute.h"
 
 PG_FUNCTION_INFO_V1(vp_plan_sql);
 PG_FUNCTION_INFO_V1(vp_run_sql);
+PG_FUNCTION_INFO_V1(vp_retry_run_sql);
+PG_FUNCTION_INFO_V1(vp_cancel_run_sql);
+PG_FUNCTION_INFO_V1(vp_wait_run_sql);
 PG_FUNCTION_INFO_V1(vp_asset_states_sql);
 PG_FUNCTION_INFO_V1(vp_explain_asset_sql);
 PG_FUNCTION_INFO_V1(vp_is_fresh_sql);
@@ -98,36 +103,96 @@ error_on_failure(const char *on_failure)
 	return strcmp(on_failure, "error") == 0;
 }
 
-static void
-check_overlap(const char *overlap)
+static VpOverlap
+overlap_of(const char *overlap)
 {
-	if (strcmp(overlap, "wait") != 0 && strcmp(overlap, "join") != 0 &&
-		strcmp(overlap, "refuse") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for overlap: \"%s\"", overlap),
-				 errhint("Use 'wait', 'join' or 'refuse'.")));
+	if (strcmp(overlap, "wait") == 0)
+		return VP_OVERLAP_WAIT;
+	if (strcmp(overlap, "join") == 0)
+		return VP_OVERLAP_JOIN;
+	if (strcmp(overlap, "refuse") == 0)
+		return VP_OVERLAP_REFUSE;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for overlap: \"%s\"", overlap),
+			 errhint("Use 'wait', 'join' or 'refuse'.")));
 }
 
-/* What only parallel runs use; a serial one refuses bad values, too. */
-static void
-check_parallel_options(FunctionCallInfo fcinfo)
+/* 0: the pipeline's */
+static int
+max_workers_arg(FunctionCallInfo fcinfo, int n)
 {
-	Interval	zero = {0};
-
-	(void) vp_arg_bool(fcinfo, 5, "wait");
-	(void) vp_arg_bool(fcinfo, 9, "consistent");
-	check_overlap(vp_arg_text_required(fcinfo, 8, "overlap"));
-	if (!PG_ARGISNULL(3) && PG_GETARG_INT32(3) < 1)
+	if (PG_ARGISNULL(n))
+		return 0;
+	if (PG_GETARG_INT32(n) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_workers must be positive")));
-	if (!PG_ARGISNULL(10) &&
-		DatumGetInt32(DirectFunctionCall2(interval_cmp, PG_GETARG_DATUM(10),
-										  IntervalPGetDatum(&zero))) < 0)
+	return PG_GETARG_INT32(n);
+}
+
+/* Microseconds; if_null if there is none. */
+static int64
+timeout_arg(FunctionCallInfo fcinfo, int n, int64 if_null)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Interval   *timeout = vp_arg_interval(fcinfo, n);
+
+	if (timeout == NULL)
+		return if_null;
+	if (vp_deadline_after(now, timeout) < now)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("timeout can't be negative")));
+	return vp_deadline_after(now, timeout) - now;
+}
+
+static void
+put_run(ReturnSetInfo *result, const VpRunRecord *run)
+{
+	Datum		values[8] = {0};
+	bool		nulls[8];
+
+	memset(nulls, true, sizeof(nulls));
+	vp_put_int64(values, nulls, 0, run->id, true);
+	vp_put_text(values, nulls, 2, run->status);
+	vp_result_put(result, values, nulls);
+}
+
+/* A row per task; of a run that isn't waited for, one row. */
+static void
+put_result(FunctionCallInfo fcinfo, const VpRunResult *run, bool wait)
+{
+	ReturnSetInfo *result = vp_result_begin(fcinfo);
+
+	if (!wait)
+	{
+		put_run(result, &run->run);
+		return;
+	}
+	for (int i = 0; i < run->ntasks; i++)
+		put_task(result, &run->tasks[i]);
+}
+
+/* Is it possible here and now? */
+static void
+check_can_run(const char *function)
+{
+	vp_refuse_inside_asset(function);
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("a pipeline can't run on a standby server")));
+	PreventCommandIfReadOnly(psprintf("vibepiper.%s", function));
+}
+
+static VpRunResult *
+run_serially(const char *name, const VpRunOptions *options)
+{
+	VpPipeline *pipeline = vp_pipeline_by_name(name);
+
+	vp_pipeline_lock(pipeline->id);
+	return vp_run_serial(vp_pipeline_by_name(name), options);
 }
 
 /*
@@ -138,36 +203,119 @@ Datum
 vp_run_sql(PG_FUNCTION_ARGS)
 {
 	VpPipeline *pipeline = pipeline_arg(fcinfo, 0);
+	bool		parallel = vp_arg_bool(fcinfo, 2, "parallel");
+	bool		wait = vp_arg_bool(fcinfo, 5, "wait");
+	VpOverlap	overlap = overlap_of(vp_arg_text_required(fcinfo, 8, "overlap"));
 	VpRunOptions options = {
 		.selection = vp_arg_text(fcinfo, 1),
+		.max_workers = max_workers_arg(fcinfo, 3),
 		.force = vp_arg_bool(fcinfo, 4, "force"),
 		.fail_fast = vp_arg_bool(fcinfo, 6, "fail_fast"),
 		.error_on_failure =
-		error_on_failure(vp_arg_text_required(fcinfo, 7, "on_failure"))
+		error_on_failure(vp_arg_text_required(fcinfo, 7, "on_failure")),
+		.consistent = vp_arg_bool(fcinfo, 9, "consistent"),
+		.timeout = timeout_arg(fcinfo, 10, 0)
 	};
-	ReturnSetInfo *result;
-	VpRunResult *run;
 
-	check_parallel_options(fcinfo);
-	vp_refuse_inside_asset("run()");
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("a pipeline can't run on a standby server")));
-	if (vp_arg_bool(fcinfo, 2, "parallel"))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("parallel runs are not supported yet"),
-				 errhint("Use run('%s', parallel => false), which runs in this transaction.",
-						 pipeline->name)));
-	PreventCommandIfReadOnly("vibepiper.run()");
-	vp_pipeline_lock(pipeline->id);
-	pipeline = vp_pipeline_by_name(pipeline->name);
-	run = vp_run_serial(pipeline, &options);
-	result = vp_result_begin(fcinfo);
-	for (int i = 0; i < run->ntasks; i++)
-		put_task(result, &run->tasks[i]);
+	check_can_run("run()");
+	put_result(fcinfo, parallel ? vp_launch(pipeline, &options, overlap, wait) :
+			   run_serially(pipeline->name, &options), wait || !parallel);
 	return (Datum) 0;
+}
+
+/* The run, its existence and the pipeline's ownership checked. */
+static VpRunRecord *
+run_arg(FunctionCallInfo fcinfo, int n, VpPipeline **pipeline)
+{
+	VpRunRecord *run;
+
+	(void) vp_extension_required();
+	vp_arg_require(fcinfo, n, "run_id");
+	run = vp_run_by_id(PG_GETARG_INT64(n));
+	*pipeline = run == NULL ? NULL : vp_pipeline_by_id(run->pipeline_id);
+	if (*pipeline == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("run " INT64_FORMAT " does not exist", PG_GETARG_INT64(n))));
+	vp_pipeline_check_owner(*pipeline);
+	return run;
+}
+
+/* retry_run(run_id, parallel, max_workers, wait, on_failure) */
+Datum
+vp_retry_run_sql(PG_FUNCTION_ARGS)
+{
+	VpPipeline *pipeline;
+	VpRunRecord *run = run_arg(fcinfo, 0, &pipeline);
+	bool		parallel = vp_arg_bool(fcinfo, 1, "parallel");
+	bool		wait = vp_arg_bool(fcinfo, 3, "wait");
+	VpRunOptions options = {
+		.selection = run->selection,
+		.force = run->force,
+		.retry_of = run->id,
+		.max_workers = max_workers_arg(fcinfo, 2),
+		.error_on_failure =
+		error_on_failure(vp_arg_text_required(fcinfo, 4, "on_failure")),
+		.consistent = true
+	};
+
+	check_can_run("retry_run()");
+	if (strcmp(run->kind, "run") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("run " INT64_FORMAT " is a %s, which can't be retried", run->id,
+						run->kind)));
+	if (vp_live_is_running(run->id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("run " INT64_FORMAT " is still in progress", run->id)));
+	if (strcmp(run->status, "succeeded") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run " INT64_FORMAT " succeeded: there is nothing to retry",
+						run->id)));
+	put_result(fcinfo, parallel ? vp_launch(pipeline, &options, VP_OVERLAP_WAIT, wait) :
+			   run_serially(pipeline->name, &options), wait || !parallel);
+	return (Datum) 0;
+}
+
+/* cancel_run(run_id) */
+Datum
+vp_cancel_run_sql(PG_FUNCTION_ARGS)
+{
+	VpPipeline *pipeline;
+	VpRunRecord *run = run_arg(fcinfo, 0, &pipeline);
+	int			index;
+	bool		cancelled;
+
+	vp_live_lock();
+	index = vp_live_find(run->id);
+	cancelled = index >= 0 && vp_live_run(index)->phase < VP_LIVE_ENDED;
+	if (cancelled)
+	{
+		strlcpy(vp_live_run(index)->error, "cancelled by cancel_run()",
+				sizeof(vp_live_run(index)->error));
+		vp_live_cancel(vp_live_run(index));
+	}
+	vp_live_unlock();
+	PG_RETURN_BOOL(cancelled);
+}
+
+/* wait_run(run_id, timeout) */
+Datum
+vp_wait_run_sql(PG_FUNCTION_ARGS)
+{
+	VpPipeline *pipeline;
+	VpRunRecord *run = run_arg(fcinfo, 0, &pipeline);
+	const char *status = "running";
+
+	if (vp_launch_wait(run->id, timeout_arg(fcinfo, 1, -1)))
+	{
+		PushActiveSnapshot(GetLatestSnapshot());
+		status = vp_run_by_id(run->id)->status;
+		PopActiveSnapshot();
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(status));
 }
 
 static List *

@@ -25,6 +25,7 @@
 #include "common/extension.h"
 #include "compat/compat.h"
 #include "store/executor.h"
+#include "store/files.h"
 #include "store/marker.h"
 #include "store/miss.h"
 #include "store/resolve.h"
@@ -255,9 +256,9 @@ vp_executor_start(QueryDesc *desc, int eflags)
 {
 	/* a parallel worker gets the leader's plan, which fits */
 	bool		reads_assets = has_marker(desc->plannedstmt) && !IsParallelWorker();
-
 	Execution	starting;
 
+	vp_files_check_plan(desc->plannedstmt);
 	if (!reads_assets)
 	{
 		start_executor(desc, eflags);

@@ -18,6 +18,8 @@
 #include "executor/tuptable.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -25,6 +27,7 @@
 
 #include "compat/compat.h"
 #include "store/fill.h"
+#include "store/progress.h"
 
 #define BATCH 32
 #define OPTIONS (TABLE_INSERT_FROZEN | TABLE_INSERT_SKIP_FSM)
@@ -93,6 +96,9 @@ flush(FillReceiver *f)
 	}
 	f->nbatch = 0;
 	MemoryContextReset(f->batch_context);
+	vp_progress_written(f->filled.rows, (uint64) f->npages * BLCKSZ);
+	if (!PostmasterIsAlive())
+		proc_exit(1);
 }
 
 /* Would the formed tuple's bytes depend on more than the value? */

@@ -12,7 +12,7 @@
 
 static HTAB *staged = NULL;		/* lives in `context` */
 static MemoryContext context = NULL;
-static int	begin_level = 0;
+static int	begin_level = 0;	/* 0: outlives transactions */
 
 static void
 forget(void)
@@ -24,7 +24,7 @@ forget(void)
 }
 
 void
-vp_staged_begin(void)
+vp_staged_begin(bool keep)
 {
 	HASHCTL		ctl = {
 		.keysize = sizeof(Oid),
@@ -36,12 +36,12 @@ vp_staged_begin(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a run is already in progress in this session"),
 				 errhint("A query of an asset can't start a run.")));
-	context = AllocSetContextCreate(TopTransactionContext, "vibepiper staged versions",
-									ALLOCSET_SMALL_SIZES);
+	context = AllocSetContextCreate(keep ? TopMemoryContext : TopTransactionContext,
+									"vibepiper staged versions", ALLOCSET_SMALL_SIZES);
 	ctl.hcxt = context;
 	staged = hash_create("vibepiper staged versions", 64, &ctl,
 						 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	begin_level = GetCurrentTransactionNestLevel();
+	begin_level = keep ? 0 : GetCurrentTransactionNestLevel();
 }
 
 void
@@ -74,7 +74,8 @@ vp_staged_end(void)
 static void
 xact_callback(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+	if (begin_level > 0 &&
+		(event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT))
 		forget();
 }
 
@@ -82,7 +83,7 @@ static void
 subxact_callback(SubXactEvent event, SubTransactionId mine,
 				 SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB && staged != NULL &&
+	if (event == SUBXACT_EVENT_ABORT_SUB && begin_level > 0 && staged != NULL &&
 		GetCurrentTransactionNestLevel() <= begin_level)
 		forget();
 }

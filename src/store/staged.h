@@ -4,7 +4,7 @@
  *
  * A run's own queries read what it staged before anything is published.  The
  * list is forgotten at vp_staged_end() or when the (sub)transaction that began
- * it aborts.
+ * it ends; a worker, whose tasks are transactions of their own, keeps it.
  */
 #ifndef VP_STAGED_H
 #define VP_STAGED_H
@@ -20,7 +20,7 @@ typedef struct VpStaged
 	VpHash		signature;
 } VpStaged;
 
-extern void vp_staged_begin(void);
+extern void vp_staged_begin(bool keep);
 extern void vp_staged_set(Oid def, Oid slot, VpHash signature);
 extern void vp_staged_end(void);
 

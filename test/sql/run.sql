@@ -53,7 +53,6 @@ SELECT selection, force, built, unchanged, cached, (SELECT count(*) FROM vibepip
 FROM vibepiper.runs r WHERE pipeline = 'ru' ORDER BY run_id;
 
 -- Bad arguments
-SELECT vibepiper.run('ru');
 SELECT vibepiper.run('ru', parallel => NULL);
 SELECT vibepiper.run('nobody', parallel => false);
 SELECT vibepiper.run(NULL, parallel => false);

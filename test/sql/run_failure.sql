@@ -1,4 +1,4 @@
--- Tasks that fail: what is kept, skipped, said, recorded and used again.
+-- Tasks that fail: what is skipped, said, recorded and done again.
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS vibepiper;
 
@@ -38,7 +38,7 @@ SELECT asset, published FROM vibepiper.versions WHERE asset LIKE 'rf.%' ORDER BY
 SELECT count(*) FROM rf.good;
 SELECT count(*) FROM rf.bad;
 
--- The next run uses what was finished, and says so
+-- The next run computes again what was finished and not published: it would be of another instant
 UPDATE rf_src.t SET x = '5' WHERE id = 5;
 SELECT asset, action, reason FROM vibepiper.plan('rf');
 SELECT asset, status, pg_temp.plain(reason) AS reason, rows FROM vibepiper.run('rf', parallel => false);
@@ -47,7 +47,7 @@ SELECT asset, state, last_error FROM vibepiper.assets WHERE pipeline = 'rf' ORDE
 SELECT count(*), sum(n) FROM rf.grandchild;
 SELECT asset, status FROM vibepiper.run('rf', parallel => false);
 
--- Not what was invalidated, redefined, or computed from other inputs meanwhile, and not with force
+-- So it is whatever happens in between
 CREATE PROCEDURE rf_src.break() LANGUAGE sql AS $$UPDATE rf_src.t SET x = 'broken' WHERE id = 5$$;
 CREATE PROCEDURE rf_src.mend() LANGUAGE sql AS $$UPDATE rf_src.t SET x = '5' WHERE id = 5$$;
 CALL rf_src.break();
@@ -65,7 +65,6 @@ CALL rf_src.break();
 SELECT asset, status, pg_temp.plain(reason) AS reason FROM vibepiper.run('rf', force => true, parallel => false, on_failure => 'report');
 CALL rf_src.mend();
 SELECT asset, status, pg_temp.plain(reason) AS reason FROM vibepiper.run('rf', force => true, parallel => false);
--- a kept version of an asset with cache => false is not used
 SELECT vibepiper.define_asset('rf.other', 'SELECT count(*) AS n FROM rf_src.t', cache => false);
 INSERT INTO rf_src.t VALUES (6, 'six');
 SELECT asset, status, pg_temp.plain(reason) AS reason FROM vibepiper.run('rf', 'other bad', force => true, parallel => false, on_failure => 'report');
@@ -73,7 +72,6 @@ DELETE FROM rf_src.t WHERE id = 6;
 SELECT asset, status, pg_temp.plain(reason) AS reason FROM vibepiper.run('rf', 'other bad', parallel => false);
 SELECT n FROM rf.other;
 SELECT vibepiper.define_asset('rf.other', 'SELECT count(*) AS n FROM rf_src.t');
--- and one that has passed its cache_ttl is not used either
 SELECT vibepiper.define_asset('rf.other', 'SELECT count(*) AS n FROM rf_src.t', cache_ttl => '0');
 INSERT INTO rf_src.t VALUES (6, 'six');
 SELECT asset, status FROM vibepiper.run('rf', 'other bad', force => true, parallel => false, on_failure => 'report');

@@ -1,0 +1,570 @@
+/*
+ * launch.c
+ *	  Parallel runs as their callers see them: start one, wait, get its result.
+ *
+ * A caller holds a reference to the run while it waits, and counts among its
+ * waiters.  If it goes away, by an error, a cancellation or the end of its
+ * session, and it was the last of those for whose sake the run goes on, the
+ * run is cancelled.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+#include "common/extension.h"
+#include "common/point.h"
+#include "compat/compat.h"
+#include "run/blocked.h"
+#include "run/board.h"
+#include "run/launch.h"
+#include "run/live.h"
+#include "run/own.h"
+#include "run/tasks.h"
+
+#define FREE_PROCESS_POLL_MS 50
+#define BIRTH_POLL_MS 100
+
+static int	max_workers = 4;
+static int	worker_wait = 60000;
+static bool progress = true;
+
+/* A caller's view of a run. */
+typedef struct Waiter
+{
+	int			index;
+	VpLiveRun  *run;
+	bool		counted;		/* among the waiters */
+	bool		watches;		/* says what happens */
+	BackgroundWorkerHandle *handle; /* of the leader, if it was started here */
+	VpBoardMap	map;
+	int			nboards;
+	uint32		seen;			/* entries of the board's log */
+} Waiter;
+
+/* ----- starting ----- */
+
+BackgroundWorkerHandle *
+vp_launch_process(const VpLaunch *launch, const char *function, const char *type,
+				  const char *name)
+{
+	BackgroundWorker process = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_notify_pid = MyProcPid
+	};
+	BackgroundWorkerHandle *handle;
+
+	strlcpy(process.bgw_library_name, "vibepiper", sizeof(process.bgw_library_name));
+	strlcpy(process.bgw_function_name, function, sizeof(process.bgw_function_name));
+	strlcpy(process.bgw_type, type, sizeof(process.bgw_type));
+	strlcpy(process.bgw_name, name, sizeof(process.bgw_name));
+	memcpy(process.bgw_extra, launch, sizeof(*launch));
+	return RegisterDynamicBackgroundWorker(&process, &handle) ? handle : NULL;
+}
+
+static void
+nap(long milliseconds)
+{
+	CHECK_FOR_INTERRUPTS();
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 milliseconds, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+pg_noreturn static void
+raise_no_process(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("no background worker is free to run the pipeline"),
+			 errdetail("Waited for %d ms (vibepiper.worker_wait).", worker_wait),
+			 errhint("Raise max_worker_processes (now %d), or use parallel => false.",
+					 max_worker_processes)));
+}
+
+/* A free entry in shared memory: there are as many as processes. */
+static int
+claim_run(TimestampTz start)
+{
+	int			index;
+
+	while ((index = vp_live_claim()) < 0)
+	{
+		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), worker_wait))
+			raise_no_process();
+		nap(FREE_PROCESS_POLL_MS);
+	}
+	return index;
+}
+
+static void
+start_leader(Waiter *waiter, TimestampTz start)
+{
+	VpLaunch	launch = {
+		.index = waiter->index,.serial = waiter->run->serial,.worker = -1
+	};
+	char	   *name = psprintf("vibepiper leader, pipeline %s", waiter->run->pipeline);
+	bool		said = false;
+
+	while ((waiter->handle = vp_launch_process(&launch, "vp_leader_main",
+											   "vibepiper leader", name)) == NULL)
+	{
+		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), worker_wait))
+			raise_no_process();
+		if (!said)
+			ereport(NOTICE, (errmsg("waiting for a free background worker")));
+		said = true;
+		nap(FREE_PROCESS_POLL_MS);
+	}
+}
+
+static dsm_segment *
+write_request(const VpRunOptions *options)
+{
+	const char *selection = options->selection != NULL ? options->selection : "";
+	dsm_segment *segment = dsm_create(sizeof(VpRunRequest) + strlen(selection) + 1, 0);
+	VpRunRequest *request = dsm_segment_address(segment);
+
+	request->role = GetUserId();
+	request->force = options->force;
+	request->fail_fast = options->fail_fast;
+	request->consistent = options->consistent;
+	request->max_workers = options->max_workers;
+	request->default_workers = max_workers;
+	request->worker_wait = worker_wait;
+	request->timeout = options->timeout;
+	request->retry_of = options->retry_of;
+	request->has_selection = options->selection != NULL;
+	strcpy(request->selection, selection);
+	return segment;
+}
+
+static void
+describe_run(VpLiveRun *run, const VpPipeline *pipeline, dsm_segment *request)
+{
+	vp_live_lock();
+	run->database = MyDatabaseId;
+	run->user = GetSessionUserId();
+	run->pipeline_id = pipeline->id;
+	strlcpy(run->pipeline, pipeline->name, sizeof(run->pipeline));
+	run->request = dsm_segment_handle(request);
+	strlcpy(run->debug_point, vp_point_armed != NULL ? vp_point_armed : "",
+			sizeof(run->debug_point));
+	run->waiters = 1;
+	vp_live_unlock();
+}
+
+/* ----- waiting ----- */
+
+/* The caller doesn't wait any more. */
+static void
+leave(Waiter *waiter, const char *cancel_because)
+{
+	VpLiveRun  *run = waiter->run;
+
+	vp_board_unmap(&waiter->map);
+	vp_live_lock();
+	if (waiter->counted && --run->waiters == 0 && cancel_because != NULL &&
+		!run->detached && run->phase < VP_LIVE_ENDED)
+	{
+		strlcpy(run->error, cancel_because, sizeof(run->error));
+		vp_live_cancel(run);
+	}
+	vp_live_unlock();
+	vp_live_let_go(waiter->index);
+}
+
+static void
+leave_on_error(int code, Datum arg)
+{
+	Waiter	   *waiter = (Waiter *) DatumGetPointer(arg);
+
+	ConditionVariableCancelSleep();
+
+	/* the resource owner unmaps it */
+	waiter->map.segment = NULL;
+	leave(waiter, "its caller was cancelled or has gone");
+}
+
+static const char *
+describe_task(const VpTaskRecord *task)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "%s %s", task->asset, vp_task_status_name(task->status));
+	if (task->status == VP_TASK_FAILED)
+		appendStringInfo(&buf, ": %s", task->error->message);
+	else if (task->rows >= 0)
+		appendStringInfo(&buf, ", " INT64_FORMAT " %s in %.3f s", task->rows,
+						 task->rows == 1 ? "row" : "rows", task->elapsed / 1e6);
+	return buf.data;
+}
+
+/* Say which tasks were finished since the last look. */
+static void
+report_finished(Waiter *waiter)
+{
+	VpBoard    *board = waiter->map.board;
+	uint32		n;
+
+	if (board == NULL || !progress || !waiter->watches)
+		return;
+	n = pg_atomic_read_u32(&board->nlog);
+	pg_read_barrier();
+	for (; waiter->seen < n; waiter->seen++)
+	{
+		VpTaskRecord task;
+
+		vp_board_read_record(board, vp_board_logged(board, waiter->seen), &task);
+		if (task.status != VP_TASK_CANCELLED)
+			ereport(NOTICE,
+					(errmsg("%s", describe_task(&task))));
+	}
+}
+
+static void
+look_at_board(Waiter *waiter, int nboards, dsm_handle handle)
+{
+	if (nboards == waiter->nboards)
+		return;
+	if (waiter->nboards > 0 && progress && waiter->watches)
+		ereport(NOTICE,
+				(errmsg("a source was rewritten: the run begins again with a new snapshot")));
+	vp_board_unmap(&waiter->map);
+	waiter->map = vp_board_map(handle, false);
+	waiter->nboards = waiter->map.board != NULL ? nboards : 0;
+	waiter->seen = 0;
+}
+
+/* Does the run wait for a lock of this very transaction? */
+static void
+check_deadlock(const VpLiveRun *run)
+{
+	List	   *pids = NIL;
+	ListCell   *lc;
+
+	vp_live_lock();
+	if (run->phase == VP_LIVE_WAITING || run->phase == VP_LIVE_ENDING)
+		pids = lappend_int(pids, run->leader_pid);
+	for (int i = 0; i < vp_live_room(); i++)
+		if (vp_live_worker(i)->serial == run->serial && vp_live_worker(i)->pid != 0)
+			pids = lappend_int(pids, vp_live_worker(i)->pid);
+	vp_live_unlock();
+	foreach(lc, pids)
+	{
+		char	   *lock = vp_blocked_by_me(lfirst_int(lc));
+
+		if (lock != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+					 errmsg("deadlock detected: the run waits for a lock of its own caller"),
+					 errdetail("A process of the run waits for %s, and in the end for this transaction.",
+							   lock),
+					 errhint("COMMIT first, or use parallel => false, which runs in this transaction.")));
+	}
+}
+
+/* Has the leader ended before it could say that it is there? */
+static void
+check_birth(const Waiter *waiter)
+{
+	pid_t		pid;
+
+	if (waiter->handle != NULL && waiter->run->leader_pid == 0 &&
+		GetBackgroundWorkerPid(waiter->handle, &pid) == BGWH_STOPPED &&
+		waiter->run->leader_pid == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not start a background worker to lead the run"),
+				 errhint("See the server's log.")));
+}
+
+static long
+milliseconds_left(TimestampTz until)
+{
+	return until == DT_NOEND ? LONG_MAX :
+		TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+}
+
+/* Wait for the phase; false if it is too late. */
+static bool
+wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
+{
+	VpLiveRun  *run = waiter->run;
+
+	for (;;)
+	{
+		VpLivePhase now;
+		int			nboards;
+		dsm_handle	board;
+		long		timeout;
+
+		vp_live_lock();
+		now = run->phase;
+		nboards = run->nboards;
+		board = run->board;
+		timeout = run->leader_pid == 0 ? BIRTH_POLL_MS : DeadlockTimeout;
+		vp_live_unlock();
+		look_at_board(waiter, nboards, board);
+		report_finished(waiter);
+		if (now >= phase || milliseconds_left(until) <= 0)
+		{
+			ConditionVariableCancelSleep();
+			return now >= phase;
+		}
+		timeout = Min(timeout, milliseconds_left(until));
+		if (ConditionVariableTimedSleep(&run->changed, timeout, PG_WAIT_EXTENSION))
+		{
+			check_birth(waiter);
+			check_deadlock(run);
+		}
+	}
+}
+
+/* ----- the result ----- */
+
+static VpRunResult *
+read_result(Waiter *waiter)
+{
+	VpRunResult *result = palloc0(sizeof(VpRunResult));
+	VpLiveRun  *run = waiter->run;
+	VpBoard    *board = waiter->map.board;
+
+	vp_live_lock();
+	result->run.id = run->run_id;
+	result->run.pipeline_id = run->pipeline_id;
+	result->run.pipeline = pstrdup(run->pipeline);
+	result->run.status = run->phase < VP_LIVE_ENDED ? "running" :
+		run->cancelled ? "cancelled" : run->failed ? "failed" : "succeeded";
+	result->run.error = run->error[0] != '\0' ? pstrdup(run->error) : NULL;
+	result->sqlerrcode = run->sqlerrcode;
+	vp_live_unlock();
+	if (board == NULL)
+		return result;
+	result->ntasks = board->ntasks;
+	result->tasks = palloc0(sizeof(VpTaskRecord) * Max(board->ntasks, 1));
+	for (int k = 0; k < board->ntasks; k++)
+		vp_board_read_record(board, vp_board_order(board, k), &result->tasks[k]);
+	return result;
+}
+
+static void
+raise_outcome(const VpRunResult *result, bool error_on_failure)
+{
+	bool		by_tasks = result->sqlerrcode == 0;
+
+	if (strcmp(result->run.status, "running") == 0 ||
+		strcmp(result->run.status, "succeeded") == 0 ||
+		(!error_on_failure && result->ntasks > 0))
+		return;
+	if (by_tasks)
+		vp_run_raise_failure(result);
+	ereport(ERROR,
+			(errcode(result->sqlerrcode),
+			 errmsg(strcmp(result->run.status, "cancelled") == 0 ?
+					"run of pipeline \"%s\" was cancelled" :
+					"run of pipeline \"%s\" failed", result->run.pipeline),
+			 errdetail("Run " INT64_FORMAT ": %s.", result->run.id,
+					   result->run.error != NULL ? result->run.error : "?"),
+			 result->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED ?
+			 errhint("Raise max_worker_processes (now %d), or use parallel => false.",
+					 max_worker_processes) : 0));
+}
+
+/* ----- one run at a time ----- */
+
+/* May a run begin now?  Else wait for that, if asked to. */
+static bool
+pass_gate(const VpPipeline *pipeline, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, vp_extension()->pipeline, pipeline->id, 0);
+	if (LockAcquire(&tag, ExclusiveLock, true, !wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	LockRelease(&tag, ExclusiveLock, true);
+	return true;
+}
+
+pg_noreturn static void
+raise_refusal(const VpPipeline *pipeline)
+{
+	int			index;
+	int64		run_id = 0;
+
+	vp_live_lock();
+	index = vp_live_find_pipeline(pipeline->id);
+	if (index >= 0)
+		run_id = vp_live_run(index)->run_id;
+	vp_live_unlock();
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 run_id != 0 ?
+			 errmsg("run " INT64_FORMAT " of pipeline \"%s\" is in progress", run_id,
+					pipeline->name) :
+			 errmsg("pipeline \"%s\" is locked by another transaction", pipeline->name),
+			 errhint("With overlap => 'wait' the run begins after it, with 'join' its result is this call's.")));
+}
+
+/*
+ * Nothing is to be done, so no process is needed: the run is a row of this
+ * transaction.  NULL if that isn't so.
+ */
+static VpRunResult *
+run_nothing(VpPipeline *pipeline, const VpRunOptions *options)
+{
+	VpTasks    *tasks;
+	VpRunRecord record;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	tasks = vp_tasks_create(pipeline, options);
+	PopActiveSnapshot();
+	if (tasks->to_build > 0)
+		return NULL;
+	record = vp_tasks_new_run(pipeline, options, GetUserId());
+	record.parallel = true;
+	vp_run_insert(&record);
+	vp_tasks_begin(tasks, &record);
+	vp_tasks_take_decisions(tasks);
+	vp_tasks_count(tasks);
+	tasks->result->run.status = "succeeded";
+	vp_run_finish(&tasks->result->run);
+	return tasks->result;
+}
+
+/* The run that is in progress, as another waiter; false if there is none. */
+static bool
+join(Waiter *waiter, const VpPipeline *pipeline)
+{
+	vp_live_lock();
+	waiter->index = vp_live_find_pipeline(pipeline->id);
+	if (waiter->index >= 0)
+	{
+		waiter->run = vp_live_run(waiter->index);
+		waiter->run->refs++;
+		waiter->run->waiters++;
+		waiter->counted = true;
+	}
+	vp_live_unlock();
+	return waiter->index >= 0;
+}
+
+static VpRunResult *
+wait_for_result(Waiter *waiter, bool wait)
+{
+	VpRunResult *result = NULL;
+
+	PG_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(waiter));
+	{
+		(void) wait_for_phase(waiter, wait ? VP_LIVE_ENDED : VP_LIVE_WAITING, DT_NOEND);
+		result = read_result(waiter);
+		if (!wait)
+		{
+			vp_live_lock();
+			waiter->run->detached = true;
+			vp_live_unlock();
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(waiter));
+	leave(waiter, NULL);
+	return result;
+}
+
+static VpRunResult *
+start_and_wait(VpPipeline *pipeline, const VpRunOptions *options, bool wait)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	dsm_segment *request = write_request(options);
+	Waiter		waiter = {.watches = true};
+	VpRunResult *result;
+
+	waiter.index = claim_run(start);
+	waiter.run = vp_live_run(waiter.index);
+	waiter.counted = true;
+	describe_run(waiter.run, pipeline, request);
+	PG_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(&waiter));
+	{
+		start_leader(&waiter, start);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(&waiter));
+	result = wait_for_result(&waiter, wait);
+	dsm_detach(request);
+	return result;
+}
+
+VpRunResult *
+vp_launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, bool wait)
+{
+	VpRunResult *result = NULL;
+	Waiter		joined = {.watches = true};
+	bool		free;
+
+	vp_own_check(pipeline);
+	free = pass_gate(pipeline, false);
+	if (!free && overlap == VP_OVERLAP_REFUSE)
+		raise_refusal(pipeline);
+	if (!free && overlap == VP_OVERLAP_JOIN && join(&joined, pipeline))
+		result = wait_for_result(&joined, wait);
+	else
+	{
+		if (!free && wait)
+			free = pass_gate(pipeline, true);
+		if (free)
+			result = run_nothing(pipeline, options);
+		if (result == NULL)
+			result = start_and_wait(pipeline, options, wait);
+	}
+	raise_outcome(result, options->error_on_failure);
+	return result;
+}
+
+bool
+vp_launch_wait(int64 run_id, int64 timeout)
+{
+	Waiter		waiter = {0};
+	bool		ended = true;
+
+	vp_live_lock();
+	waiter.index = vp_live_find(run_id);
+	if (waiter.index >= 0)
+	{
+		waiter.run = vp_live_run(waiter.index);
+		waiter.run->refs++;
+	}
+	vp_live_unlock();
+	if (waiter.index < 0)
+		return true;
+	PG_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(&waiter));
+	{
+		ended = wait_for_phase(&waiter, VP_LIVE_ENDED,
+							   timeout < 0 ? DT_NOEND : GetCurrentTimestamp() + timeout);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(&waiter));
+	leave(&waiter, NULL);
+	return ended;
+}
+
+void
+vp_launch_init(void)
+{
+	DefineCustomIntVariable("vibepiper.max_workers",
+							"Workers of a parallel run, unless the run or its pipeline says otherwise.",
+							NULL, &max_workers, 4, 1, 1024, PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("vibepiper.worker_wait",
+							"How long a run waits for its first free background worker.",
+							NULL, &worker_wait, 60000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomBoolVariable("vibepiper.progress",
+							 "Does a run that is waited for say which assets are done?",
+							 NULL, &progress, true, PGC_USERSET, 0, NULL, NULL, NULL);
+}

@@ -1,0 +1,310 @@
+/*
+ * live.c
+ *	  Parallel runs in progress, in shared memory.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "miscadmin.h"
+#include "postmaster/bgworker_internals.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+
+#include "run/live.h"
+
+typedef struct VpLive
+{
+	LWLock	   *lock;
+	int			room;
+	int64		last_serial;
+	VpLiveRun	runs[FLEXIBLE_ARRAY_MEMBER];
+	/* VpLiveWorker workers[room] */
+} VpLive;
+
+static VpLive *live = NULL;
+static VpLiveWorker *workers = NULL;
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static Size
+runs_size(void)
+{
+	return MAXALIGN(add_size(offsetof(VpLive, runs),
+							 mul_size(max_worker_processes, sizeof(VpLiveRun))));
+}
+
+static Size
+live_size(void)
+{
+	return add_size(runs_size(), mul_size(max_worker_processes, sizeof(VpLiveWorker)));
+}
+
+static void
+request(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(live_size());
+	RequestNamedLWLockTranche("vibepiper", 1);
+}
+
+static void
+startup(void)
+{
+	bool		found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	live = ShmemInitStruct("vibepiper runs", live_size(), &found);
+	workers = (VpLiveWorker *) ((char *) live + runs_size());
+	if (!found)
+	{
+		memset(live, 0, live_size());
+		live->lock = &GetNamedLWLockTranche("vibepiper")->lock;
+		live->room = max_worker_processes;
+		for (int i = 0; i < live->room; i++)
+		{
+			ConditionVariableInit(&live->runs[i].changed);
+			pg_atomic_init_u32(&workers[i].progress.phase, VP_PHASE_IDLE);
+			pg_atomic_init_u64(&workers[i].progress.rows, 0);
+			pg_atomic_init_u64(&workers[i].progress.bytes, 0);
+		}
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+vp_live_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup;
+}
+
+void
+vp_live_lock(void)
+{
+	LWLockAcquire(live->lock, LW_EXCLUSIVE);
+}
+
+void
+vp_live_unlock(void)
+{
+	LWLockRelease(live->lock);
+}
+
+int
+vp_live_room(void)
+{
+	return live->room;
+}
+
+VpLiveRun *
+vp_live_run(int index)
+{
+	Assert(index >= 0 && index < live->room);
+	return &live->runs[index];
+}
+
+VpLiveWorker *
+vp_live_worker(int index)
+{
+	Assert(index >= 0 && index < live->room);
+	return &workers[index];
+}
+
+int
+vp_live_find(int64 run_id)
+{
+	for (int i = 0; i < live->room; i++)
+		if (live->runs[i].serial != 0 && live->runs[i].database == MyDatabaseId &&
+			live->runs[i].run_id == run_id)
+			return i;
+	return -1;
+}
+
+int
+vp_live_find_pipeline(int32 pipeline_id)
+{
+	for (int i = 0; i < live->room; i++)
+	{
+		const VpLiveRun *run = &live->runs[i];
+
+		if (run->serial != 0 && run->database == MyDatabaseId &&
+			run->pipeline_id == pipeline_id && run->phase > VP_LIVE_WAITING &&
+			run->phase < VP_LIVE_ENDED)
+			return i;
+	}
+	return -1;
+}
+
+/* All but what must stay as it is for those who look at the variable. */
+static void
+reset_run(VpLiveRun *run)
+{
+	memset(run, 0, offsetof(VpLiveRun, changed));
+	run->remaining = -1;
+}
+
+int
+vp_live_claim(void)
+{
+	int			found = -1;
+
+	vp_live_lock();
+	for (int i = 0; i < live->room && found < 0; i++)
+		if (live->runs[i].serial == 0)
+			found = i;
+	if (found >= 0)
+	{
+		VpLiveRun  *run = &live->runs[found];
+
+		reset_run(run);
+		run->serial = ++live->last_serial;
+		run->refs = 1;
+	}
+	vp_live_unlock();
+	return found;
+}
+
+bool
+vp_live_hold(int index, int64 serial)
+{
+	VpLiveRun  *run = vp_live_run(index);
+	bool		same;
+
+	vp_live_lock();
+	same = run->serial == serial;
+	if (same)
+		run->refs++;
+	vp_live_unlock();
+	return same;
+}
+
+void
+vp_live_let_go(int index)
+{
+	VpLiveRun  *run = vp_live_run(index);
+	dsm_handle	board = DSM_HANDLE_INVALID;
+
+	vp_live_lock();
+	Assert(run->refs > 0);
+	if (--run->refs == 0)
+	{
+		board = run->board;
+		reset_run(run);
+	}
+	vp_live_unlock();
+	if (board != DSM_HANDLE_INVALID)
+		dsm_unpin_segment(board);
+}
+
+void
+vp_live_announce(VpLiveRun *run)
+{
+	ConditionVariableBroadcast(&run->changed);
+}
+
+void
+vp_live_cancel(VpLiveRun *run)
+{
+	run->cancel = true;
+	if (run->leader_latch == NULL)
+		return;
+	SetLatch(run->leader_latch);
+	if (run->phase == VP_LIVE_WAITING)
+		(void) kill(run->leader_pid, SIGINT);	/* it waits for a lock */
+}
+
+int
+vp_live_claim_worker(int64 serial)
+{
+	int			found = -1;
+
+	vp_live_lock();
+	for (int i = 0; i < live->room && found < 0; i++)
+		if (workers[i].serial == 0)
+			found = i;
+	if (found >= 0)
+	{
+		memset(&workers[found], 0, offsetof(VpLiveWorker, progress));
+		workers[found].serial = serial;
+		workers[found].state = VP_WORKER_STARTING;
+	}
+	vp_live_unlock();
+	return found;
+}
+
+List *
+vp_live_run_ids(void)
+{
+	int64	   *ids = palloc(sizeof(int64) * live->room);
+	List	   *list = NIL;
+	int			n = 0;
+
+	vp_live_lock();
+	for (int i = 0; i < live->room; i++)
+	{
+		const VpLiveRun *run = &live->runs[i];
+
+		if (run->serial != 0 && run->database == MyDatabaseId && run->run_id != 0 &&
+			run->phase < VP_LIVE_ENDED)
+			ids[n++] = run->run_id;
+	}
+	vp_live_unlock();
+	for (int i = 0; i < n; i++)
+		list = lappend(list, &ids[i]);
+	return list;
+}
+
+bool
+vp_live_is_running(int64 run_id)
+{
+	int			index;
+	bool		running;
+
+	vp_live_lock();
+	index = vp_live_find(run_id);
+	running = index >= 0 && live->runs[index].phase < VP_LIVE_ENDED;
+	vp_live_unlock();
+	return running;
+}
+
+bool
+vp_live_is_building(int32 asset_id)
+{
+	bool		building = false;
+
+	vp_live_lock();
+	for (int i = 0; i < live->room && !building; i++)
+		building = workers[i].serial != 0 && workers[i].state == VP_WORKER_ASSIGNED &&
+			workers[i].database == MyDatabaseId && workers[i].asset_id == asset_id;
+	vp_live_unlock();
+	return building;
+}
+
+const char *
+vp_live_phase_name(VpLivePhase phase)
+{
+	switch (phase)
+	{
+		case VP_LIVE_CLAIMED:
+			return "starting";
+		case VP_LIVE_WAITING:
+			return "waiting";
+		case VP_LIVE_LOADING:
+			return "loading";
+		case VP_LIVE_RUNNING:
+			return "running";
+		case VP_LIVE_ENDING:
+			return "publishing";
+		case VP_LIVE_ENDED:
+			return "ended";
+	}
+	return NULL;
+}
