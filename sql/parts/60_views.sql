@@ -39,7 +39,7 @@ COMMENT ON COLUMN vibepiper.pipelines.created_at IS 'when it was first defined';
 CREATE VIEW vibepiper.assets AS
 	SELECT format('%I.%I', n.nspname, c.relname) AS asset,
 		p.name AS pipeline,
-		CASE WHEN s.state NOT IN ('fresh', 'lost') AND t.status = 'failed' THEN 'failed' ELSE s.state END AS state,
+		CASE WHEN s.state NOT IN ('fresh', 'lost', 'building') AND t.status = 'failed' THEN 'failed' ELSE s.state END AS state,
 		s.reason,
 		v.built_at, v.as_of, v.rows, v.bytes, v.elapsed, v.run_id,
 		CASE WHEN vibepiper.may_see(d.relowner) AND t.status = 'failed' THEN t.error_message END AS last_error,
@@ -74,7 +74,7 @@ CREATE VIEW vibepiper.assets AS
 COMMENT ON VIEW vibepiper.assets IS 'One row per asset. Changes of source tables are not noticed yet: fresh means that code, upstream assets and cache_ttl say so.';
 COMMENT ON COLUMN vibepiper.assets.asset IS 'qualified name of the view that users read';
 COMMENT ON COLUMN vibepiper.assets.pipeline IS 'its pipeline';
-COMMENT ON COLUMN vibepiper.assets.state IS 'never_built, fresh, stale, failed (stale, and its last task failed) or lost (in a crash)';
+COMMENT ON COLUMN vibepiper.assets.state IS 'never_built, fresh, stale, building (by a parallel run, now), failed (stale, and its last task failed) or lost (in a crash)';
 COMMENT ON COLUMN vibepiper.assets.reason IS 'why it is in that state';
 COMMENT ON COLUMN vibepiper.assets.built_at IS 'when the published version was computed';
 COMMENT ON COLUMN vibepiper.assets.as_of IS 'last instant at which the published version was known to equal the definition';

@@ -79,7 +79,7 @@ vp_run_finish(const VpRunRecord *run)
 	static VpStatement statement = {
 		"UPDATE vibepiper.run SET status = $2, finished_at = clock_timestamp(),"
 		" built = $3, unchanged = $4, cached = $5, failed = $6, skipped = $7,"
-		" deferred = $8, error = $9 WHERE run_id = $1",
+		" deferred = $8, error = $9 WHERE run_id = $1 AND status = 'running'",
 		9, {INT8OID, TEXTOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID,
 		TEXTOID}
 	};

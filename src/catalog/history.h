@@ -74,6 +74,8 @@ extern const char *vp_task_status_name(VpTaskStatus status);
 
 /* Insert as `running`; sets ->id. */
 extern void vp_run_insert(VpRunRecord *run);
+
+/* Does nothing if it is finished already. */
 extern void vp_run_finish(const VpRunRecord *run);
 
 /*

@@ -16,6 +16,7 @@
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "common/extension.h"
@@ -300,6 +301,9 @@ static bool
 wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
 {
 	VpLiveRun  *run = waiter->run;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "vibepiper wait",
+												  ALLOCSET_DEFAULT_SIZES);
 
 	for (;;)
 	{
@@ -315,18 +319,24 @@ wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
 		timeout = run->leader_pid == 0 ? BIRTH_POLL_MS : DeadlockTimeout;
 		vp_live_unlock();
 		look_at_board(waiter, nboards, board);
+		MemoryContextSwitchTo(context);
 		report_finished(waiter);
+		MemoryContextSwitchTo(caller);
 		if (now >= phase || milliseconds_left(until) <= 0)
 		{
 			ConditionVariableCancelSleep();
+			MemoryContextDelete(context);
 			return now >= phase;
 		}
 		timeout = Min(timeout, milliseconds_left(until));
 		if (ConditionVariableTimedSleep(&run->changed, timeout, PG_WAIT_EXTENSION))
 		{
+			MemoryContextSwitchTo(context);
 			check_birth(waiter);
 			check_deadlock(run);
+			MemoryContextSwitchTo(caller);
 		}
+		MemoryContextReset(context);
 	}
 }
 

@@ -58,6 +58,8 @@ set_phase(VpLivePhase phase)
 static void
 set_outcome(const char *status, int sqlerrcode, const char *error)
 {
+	if (leader.recorded)
+		return;					/* it ended before */
 	leader.record.status = status;
 	leader.record.error = error == NULL ? NULL :
 		MemoryContextStrdup(TopMemoryContext, error);
@@ -86,7 +88,7 @@ announce_end(void)
 static void
 write_end(void)
 {
-	if (leader.record.id == 0)
+	if (leader.record.id == 0 || leader.recorded)
 		return;
 	vp_session_start_bookkeeping(true);
 	if (leader.tasks != NULL)
@@ -98,6 +100,7 @@ write_end(void)
 	}
 	vp_run_finish(&leader.record);
 	vp_session_commit();
+	leader.recorded = true;
 }
 
 static void
@@ -130,7 +133,9 @@ at_exit(int code, Datum arg)
 		{
 			set_outcome("cancelled", ERRCODE_ADMIN_SHUTDOWN,
 						"the process that led the run was terminated");
-			vp_leader_cancel_tasks(&leader, "the process that led the run was terminated");
+			if (!leader.recorded)
+				vp_leader_cancel_tasks(&leader,
+									   "the process that led the run was terminated");
 			if (OidIsValid(MyDatabaseId) && leader.connected)
 				write_end();
 		}
@@ -611,6 +616,23 @@ lock_assets(void)
 	}
 }
 
+/* For the administrator: perhaps nobody waits for the result. */
+static void
+log_failures(void)
+{
+	for (int i = 0; i < leader.tasks->result->ntasks; i++)
+	{
+		const VpTaskRecord *task = &leader.tasks->result->tasks[i];
+
+		if (task->status == VP_TASK_FAILED)
+			ereport(LOG,
+					(errcode(task->error->sqlerrcode),
+					 errmsg("run " INT64_FORMAT " of pipeline \"%s\": asset %s failed: %s",
+							leader.record.id, leader.pipeline->name, task->asset,
+							task->error->message)));
+	}
+}
+
 static void
 publish(void)
 {
@@ -629,6 +651,8 @@ publish(void)
 	set_outcome(leader.tasks->failed ? "failed" : "succeeded", 0, NULL);
 	vp_run_finish(&leader.record);
 	vp_session_commit();
+	leader.recorded = true;
+	log_failures();
 	VP_POINT("leader.committed");
 }
 
@@ -636,9 +660,14 @@ static void
 end_without_publication(const char *status, int sqlerrcode, const char *error)
 {
 	set_phase(VP_LIVE_ENDING);
-	vp_leader_cancel_tasks(&leader, error);
+	if (!leader.recorded)
+		vp_leader_cancel_tasks(&leader, error);
 	set_outcome(status, sqlerrcode, error);
 	write_end();
+	if (leader.pipeline != NULL)
+		ereport(LOG,
+				(errmsg("run " INT64_FORMAT " of pipeline \"%s\" %s: %s", leader.record.id,
+						leader.pipeline->name, leader.record.status, leader.record.error)));
 }
 
 /* What the last attempt recorded isn't true for the next one. */

@@ -39,7 +39,8 @@ typedef struct Leader
 	int64		serial;
 	VpLiveRun  *run;
 	bool		connected;
-	bool		ended;			/* its row is written, and all know */
+	bool		recorded;		/* how it ended stands in its row */
+	bool		ended;			/* and all know */
 	bool		left;			/* at_exit() has been here */
 
 	/* what is asked for */

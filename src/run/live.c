@@ -275,17 +275,22 @@ vp_live_is_running(int64 run_id)
 	return running;
 }
 
-bool
-vp_live_is_building(int32 asset_id)
+Bitmapset *
+vp_live_building(void)
 {
-	bool		building = false;
+	int32	   *ids = palloc(sizeof(int32) * live->room);
+	Bitmapset  *set = NULL;
+	int			n = 0;
 
 	vp_live_lock();
-	for (int i = 0; i < live->room && !building; i++)
-		building = workers[i].serial != 0 && workers[i].state == VP_WORKER_ASSIGNED &&
-			workers[i].database == MyDatabaseId && workers[i].asset_id == asset_id;
+	for (int i = 0; i < live->room; i++)
+		if (workers[i].serial != 0 && workers[i].state == VP_WORKER_ASSIGNED &&
+			workers[i].database == MyDatabaseId)
+			ids[n++] = workers[i].asset_id;
 	vp_live_unlock();
-	return building;
+	for (int i = 0; i < n; i++)
+		set = bms_add_member(set, ids[i]);
+	return set;
 }
 
 const char *

@@ -26,6 +26,8 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
 #include "storage/condition_variable.h"
 #include "storage/dsm_impl.h"
 #include "storage/latch.h"
@@ -144,9 +146,11 @@ extern int	vp_live_claim_worker(int64 serial);
 /* Those of this database that haven't ended; of int64 *. */
 extern List *vp_live_run_ids(void);
 
-/* Is this run in progress in this database?  Does this asset compute now? */
+/* Is this run in progress in this database? */
 extern bool vp_live_is_running(int64 run_id);
-extern bool vp_live_is_building(int32 asset_id);
+
+/* Ids of the assets that are being built in this database. */
+extern Bitmapset *vp_live_building(void);
 
 extern const char *vp_live_phase_name(VpLivePhase phase);
 

@@ -343,10 +343,12 @@ Datum
 vp_asset_states_sql(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result;
+	Bitmapset  *building;
 	ListCell   *lc;
 
 	(void) vp_extension_required();
 	result = vp_result_begin(fcinfo);
+	building = vp_live_building();
 	foreach(lc, all_pipeline_ids())
 	{
 		VpPipeline *pipeline = vp_pipeline_by_id(lfirst_int(lc));
@@ -361,7 +363,8 @@ vp_asset_states_sql(PG_FUNCTION_ARGS)
 			Datum		values[3] = {Int32GetDatum(state->nodes[i].id)};
 			bool		nulls[3] = {false};
 
-			vp_put_text(values, nulls, 1, vp_explain_state(&state->nodes[i]));
+			vp_put_text(values, nulls, 1, bms_is_member(state->nodes[i].id, building) ?
+						"building" : vp_explain_state(&state->nodes[i]));
 			vp_put_text(values, nulls, 2, state->nodes[i].reason);
 			vp_result_put(result, values, nulls);
 		}

@@ -374,9 +374,13 @@ resolve_remembered(Entry *entry, Snapshot snapshot, VpResolution *result)
 	return entry->generation == generation;
 }
 
+/* Who drops things by hand may have dropped what another worker staged. */
 static void
 resolve_staged(const VpStaged *staged, VpResolution *result)
 {
+	LockRelationOid(staged->slot, AccessShareLock);
+	if (get_rel_relkind(staged->slot) == '\0')
+		return;
 	result->hit = true;
 	result->nparts = 1;
 	result->slot = staged->slot;
