@@ -48,18 +48,26 @@ SELECT * FROM vibepiper.adopt_assets();
 SELECT asset FROM vibepiper.plan('shop', '+revenue');
 SELECT asset FROM vibepiper.plan('shop', 'source:raw.customers+ -tag:mart');
 SELECT * FROM vibepiper.plan('shop');
-SELECT asset, status, reason, rows FROM vibepiper.run('shop', parallel => false);
+SELECT asset, status, reason, rows FROM vibepiper.run('shop');
 SELECT * FROM shop.best_customers ORDER BY revenue DESC, name;
--- nothing to do
-SELECT asset, status, reason FROM vibepiper.run('shop', parallel => false);
+-- nothing to do: no process is started
+SELECT asset, status, reason FROM vibepiper.run('shop');
+SELECT status FROM vibepiper.run('shop', force => true, wait => false);
+SELECT vibepiper.wait_run(max(run_id)) FROM vibepiper.runs WHERE pipeline = 'shop';
+SELECT vibepiper.cancel_run(max(run_id)) AS was_running FROM vibepiper.runs WHERE pipeline = 'shop';
+SELECT vibepiper.define_asset('shop.fragile', 'SELECT 1 / count(*) AS x FROM raw.customers WHERE id < 0');
+SELECT asset, status, error FROM vibepiper.run('shop', 'fragile', on_failure => 'report');
+INSERT INTO raw.customers VALUES (-1, 'the first');
+SELECT asset, status, reason FROM vibepiper.retry_run((SELECT max(run_id) FROM vibepiper.runs WHERE status = 'failed'));
+SELECT vibepiper.drop_asset('shop.fragile');
 UPDATE raw.customers SET name = 'the best customer' WHERE id = 3;
 SELECT vibepiper.invalidate('shop.revenue_by_customer', downstream => false);
 SELECT asset, action, reason FROM vibepiper.plan('shop', 'revenue_by_customer+');
-SELECT asset, status, reason FROM vibepiper.run('shop', parallel => false);
+SELECT asset, status, reason FROM vibepiper.run('shop');
 SELECT vibepiper.is_fresh('shop.revenue');
 SELECT split_part(vibepiper.explain_asset('shop.revenue'), E'\n', 1);
--- to the first of the three runs so far
-SELECT asset FROM vibepiper.rollback('shop', (SELECT run_id FROM vibepiper.runs WHERE pipeline = 'shop' ORDER BY run_id DESC OFFSET 2 LIMIT 1)) ORDER BY asset;
+-- to the run before the last one
+SELECT asset FROM vibepiper.rollback('shop', (SELECT run_id FROM vibepiper.runs WHERE pipeline = 'shop' ORDER BY run_id DESC OFFSET 1 LIMIT 1)) ORDER BY asset;
 SELECT name FROM shop.best_customers WHERE name LIKE 'the%';
 SELECT asset, action FROM vibepiper.plan('shop') WHERE reason LIKE 'pinned to run %';
 SELECT vibepiper.release('shop') > 0 AS released;
@@ -73,7 +81,7 @@ PREPARE revenue_of AS SELECT revenue FROM shop.revenue WHERE day = $1;
 EXECUTE revenue_of('2026-01-15');
 UPDATE raw.orders SET amount = amount + 1 WHERE ordered_at::date = '2026-01-15';
 SELECT vibepiper.invalidate('shop.orders') AS invalidated;
-SELECT count(*) AS built FROM vibepiper.run('shop', parallel => false) WHERE status = 'built';
+SELECT count(*) AS built FROM vibepiper.run('shop') WHERE status = 'built';
 EXECUTE revenue_of('2026-01-15');
 SELECT vibepiper.define_asset('shop.unbuilt', 'SELECT count(*) AS n FROM shop.orders');
 SELECT n > 0 AS computed FROM shop.unbuilt;

@@ -10,12 +10,15 @@
 SELECT * FROM vibepiper.plan('flights');
 
 \echo '== 2. The first run'
-\echo '   Each asset after those that it reads; all of it is published in one commit.'
+\echo '   Background workers compute each asset as soon as those that it reads are there, all under'
+\echo '   one snapshot; all of it is published in one commit. A line for each that is finished:'
 \echo
 SELECT asset, status, reason, rows,
        round(extract(epoch FROM elapsed) * 1000) AS ms,
        pg_size_pretty(bytes) AS size
-FROM vibepiper.run('flights', parallel => false);
+FROM vibepiper.run('flights');
+
+SET vibepiper.progress = off;
 
 \echo '== 3. Read the results'
 \echo '   To a reader every asset is a view.'
@@ -41,7 +44,7 @@ WHERE c.flights > 10000;
 \echo '   Nothing is out of date, so nothing is computed.'
 \echo
 SELECT status, count(*) AS assets, round(sum(extract(epoch FROM elapsed)) * 1000) AS ms
-FROM vibepiper.run('flights', parallel => false)
+FROM vibepiper.run('flights')
 GROUP BY status;
 
 \echo '== 5. A source changes'
@@ -57,7 +60,7 @@ SELECT vibepiper.invalidate('flights.airlines') \g /dev/null
 SELECT * FROM vibepiper.plan('flights');
 SELECT asset, status, reason, rows,
        round(extract(epoch FROM elapsed) * 1000) AS ms
-FROM vibepiper.run('flights', parallel => false);
+FROM vibepiper.run('flights');
 
 SELECT metric, value, detail FROM flights.dashboard WHERE metric LIKE '%airline%' ORDER BY position;
 
@@ -69,6 +72,18 @@ SELECT metric, value, detail FROM flights.dashboard WHERE metric LIKE '%airline%
 \echo
 SELECT vibepiper.invalidate('flights.airports', downstream => false) \g /dev/null
 SELECT status, count(*) AS assets, min(asset) AS "for example"
-FROM vibepiper.run('flights', parallel => false)
+FROM vibepiper.run('flights')
 GROUP BY status
 ORDER BY assets;
+
+\echo '== 7. One worker, and four'
+\echo '   Everything is computed again twice: by one background worker, then by up to four.'
+\echo
+SELECT count(*) AS assets FROM vibepiper.run('flights', force => true, max_workers => 1) \g /dev/null
+SELECT count(*) AS assets FROM vibepiper.run('flights', force => true, max_workers => 4) \g /dev/null
+SELECT CASE row_number() OVER w WHEN 1 THEN 'one worker' ELSE 'up to four' END AS run,
+       unchanged + built AS computed,
+       round(extract(epoch FROM elapsed), 1) AS seconds,
+       round((first_value(extract(epoch FROM elapsed)) OVER w / extract(epoch FROM elapsed))::numeric, 2) AS "times as fast"
+FROM (SELECT * FROM vibepiper.runs ORDER BY run_id DESC LIMIT 2) AS last
+WINDOW w AS (ORDER BY run_id);
