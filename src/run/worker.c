@@ -193,9 +193,12 @@ discard_slots(List *slots)
 	}
 }
 
-/* The task's transaction.  Errors of the asset end up in the record. */
-static VpVersion *
-execute(int node, VpTaskRecord *task, bool *misfit)
+/*
+ * The task's transaction.  Errors of the asset end up in the record; *result
+ * is set once the version is committed, whatever fails then.
+ */
+static void
+execute(int node, VpTaskRecord *task, VpVersion *volatile *result, bool *misfit)
 {
 	VpBoard    *board = worker.map.board;
 	VpBuildTarget target = vp_board_target(board, node);
@@ -229,11 +232,11 @@ execute(int node, VpTaskRecord *task, bool *misfit)
 	VP_POINT("worker.recorded");
 	vp_session_commit();
 	task->stored = true;
+	*result = version;
 	MemoryContextSwitchTo(worker.task_context);
 	VP_POINT("worker.committed");
 	discard_slots(build.unfit_slots);
 	MemoryContextSwitchTo(worker.task_context);
-	return version;
 }
 
 /* An error that ended the task's transaction: cancellation, or at its end. */
@@ -286,7 +289,7 @@ run_task(int node, VpTaskRecord *task, bool *misfit)
 
 	PG_TRY();
 	{
-		version = execute(node, task, misfit);
+		execute(node, task, &version, misfit);
 	}
 	PG_CATCH();
 	{
