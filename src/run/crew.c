@@ -275,7 +275,7 @@ vp_crew_patience(const Leader *leader)
 		return ASK_AGAIN_MS;
 	if (leader->ncrew < leader->max_workers && vp_ready_queued(leader->ready) > 0)
 		return STOP_AGAIN_MS;	/* more processes may be free by then */
-	return leader->running > 0 ? DeadlockTimeout : LONG_MAX;
+	return leader->running > 0 ? DeadlockTimeout : INT_MAX;
 }
 
 void

@@ -469,7 +469,7 @@ show_estimate(void)
 static long
 milliseconds_until(TimestampTz when)
 {
-	return when == DT_NOEND ? LONG_MAX :
+	return when == DT_NOEND ? INT_MAX :
 		Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when), 1);
 }
 
