@@ -10,6 +10,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 
 #include "catalog/asset.h"
 #include "catalog/version.h"
@@ -17,21 +18,19 @@
 #include "common/spi.h"
 #include "common/nearest.h"
 
-#define ASSET_COLUMNS \
-	"SELECT a.asset_id, a.def, a.stub, a.pipeline_id, c.relowner, n.nspname::text," \
-	" s.relname::text, coalesce((SELECT q.query FROM vibepiper.query_text q" \
-	"  WHERE q.definition = c.relname LIMIT 1), pg_get_viewdef(a.def)), a.code_hash, a.signature, a.cache, a.cache_ttl," \
-	" a.lazy, a.parallel, a.storage, a.on_miss, a.indexes, a.settings, a.hints," \
-	" CASE WHEN a.depends_on <> '{}' THEN ARRAY(SELECT" \
-	"  quote_ident(dn.nspname) || '.' || quote_ident(dc.relname)" \
-	"  FROM unnest(a.depends_on) WITH ORDINALITY AS i(id, no)" \
-	"  JOIN vibepiper.asset d ON d.asset_id = i.id JOIN pg_class dc ON dc.oid = d.stub" \
-	"  JOIN pg_namespace dn ON dn.oid = dc.relnamespace ORDER BY i.no) END," \
-	" a.tags, a.retries, a.retry_delay, a.timeout, a.description," \
-	" a.environment, a.pinned_run, a.error_on_miss, a.depends_on, a.canonical," \
-	" a.detached, a.detached_query, a.detached_sources, a.index_clauses" \
-	" FROM vibepiper.asset a JOIN pg_class c ON c.oid = a.def" \
-	" JOIN pg_class s ON s.oid = a.stub JOIN pg_namespace n ON n.oid = s.relnamespace "
+/*
+ * A row with the text of the query; names come from the caches, since joining
+ * for them would cost more than all the rest of looking up one asset.
+ */
+#define ASSET_ROW(definition) \
+	"SELECT a.asset_id, a.def, a.stub, a.pipeline_id," \
+	" (SELECT q.query FROM vibepiper.query_text q WHERE q.definition = " definition " LIMIT 1)," \
+	" a.depends_on, a.environment, a.code_hash, a.signature, a.canonical," \
+	" a.cache, a.cache_ttl, a.lazy, a.parallel, a.storage, a.on_miss, a.indexes," \
+	" a.settings, a.hints, a.index_clauses, a.tags, a.retries, a.retry_delay," \
+	" a.timeout, a.description, a.pinned_run, a.error_on_miss," \
+	" a.detached, a.detached_query, a.detached_sources FROM vibepiper.asset a "
+#define ASSET_COLUMNS ASSET_ROW("c.relname") "JOIN pg_class c ON c.oid = a.def "
 
 static void
 read_options(VpSpi *spi, uint64 row, VpAssetOptions *o)
@@ -45,12 +44,43 @@ read_options(VpSpi *spi, uint64 row, VpAssetOptions *o)
 	o->indexes = vp_col_texts(spi, row, 17);
 	o->settings = vp_col_texts(spi, row, 18);
 	o->hints = vp_col_text(spi, row, 19);
-	o->depends_on = vp_col_texts(spi, row, 20);
 	o->tags = vp_col_texts(spi, row, 21);
 	o->retries = vp_col_int32(row, 22, 0);
 	o->retry_delay = vp_col_interval(spi, row, 23);
 	o->timeout = vp_col_interval(spi, row, 24);
 	o->description = vp_col_text(spi, row, 25);
+}
+
+/* Qualified names of assets, by id. */
+static List *
+names_of(List *ids)
+{
+	static VpStatement statement = {
+		"SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
+		" FROM unnest($1) WITH ORDINALITY AS i(id, no)"
+		" JOIN vibepiper.asset d ON d.asset_id = i.id JOIN pg_class c ON c.oid = d.stub"
+		" JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY i.no", 1, {INT4ARRAYOID}
+	};
+	List	   *names = NIL;
+	Datum		key;
+	VpSpi		spi;
+	uint64		n;
+
+	if (ids == NIL)
+		return NIL;
+	key = vp_ids_datum(ids);
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, &key, NULL, false);
+	for (uint64 i = 0; i < n; i++)
+	{
+		char	   *name = vp_col_text(&spi, i, 1);
+		MemoryContext old = MemoryContextSwitchTo(spi.caller);
+
+		names = lappend(names, name);
+		MemoryContextSwitchTo(old);
+	}
+	vp_spi_close(&spi);
+	return names;
 }
 
 static VpAsset *
@@ -64,58 +94,103 @@ read_asset(VpSpi *spi, uint64 row)
 	a->def = vp_col_oid(row, 2);
 	a->stub = vp_col_oid(row, 3);
 	a->pipeline_id = vp_col_int32(row, 4, 0);
-	a->owner = vp_col_oid(row, 5);
-	a->schema = vp_col_text(spi, row, 6);
-	a->name = vp_col_text(spi, row, 7);
-	a->query = vp_col_text(spi, row, 8);
-	a->code_hash = vp_col_hash(row, 9);
-	a->signature = vp_col_hash(row, 10);
+	a->query = vp_col_text(spi, row, 5);
+	a->environment = vp_col_texts(spi, row, 7);
+	a->code_hash = vp_col_hash(row, 8);
+	a->signature = vp_col_hash(row, 9);
+	a->canonical = vp_col_hash(row, 10);
 	read_options(spi, row, &a->options);
-	a->environment = vp_col_texts(spi, row, 26);
-	a->pinned_run = vp_col_int64(row, 27);
-	a->error_on_miss = vp_col_bool(row, 28);
-	a->canonical = vp_col_hash(row, 30);
-	a->detached = vp_col_bool(row, 31);
-	a->detached_query = vp_col_text(spi, row, 32);
-	a->detached_sources = vp_col_texts(spi, row, 33);
-	a->index_clauses = vp_col_texts(spi, row, 34);
+	a->index_clauses = vp_col_texts(spi, row, 20);
+	a->pinned_run = vp_col_int64(row, 26);
+	a->error_on_miss = vp_col_bool(row, 27);
+	a->detached = vp_col_bool(row, 28);
+	a->detached_query = vp_col_text(spi, row, 29);
+	a->detached_sources = vp_col_texts(spi, row, 30);
 	old = MemoryContextSwitchTo(spi->caller);
-	a->declared = vp_ids_from_datum(vp_col_datum(spi, row, 29, &isnull));
-	a->display = quote_qualified_identifier(a->schema, a->name);
+	a->declared = vp_ids_from_datum(vp_col_datum(spi, row, 6, &isnull));
 	MemoryContextSwitchTo(old);
 	return a;
+}
+
+/* Every name in it is qualified. */
+static char *
+text_of_definition(Oid def)
+{
+	static VpStatement statement = {"SELECT pg_get_viewdef($1)", 1, {OIDOID}};
+	Datum		key = ObjectIdGetDatum(def);
+	char	   *text;
+	VpSpi		spi;
+
+	vp_spi_open(&spi);
+	(void) vp_spi_run(&statement, &key, NULL, false);
+	text = vp_col_text(&spi, 0, 1);
+	vp_spi_close(&spi);
+	return text;
+}
+
+/* What isn't in the row; false if the asset is being dropped. */
+static bool
+add_names(VpAsset *a)
+{
+	a->owner = vp_relation_owner(a->def);
+	a->name = get_rel_name(a->stub);
+	a->schema = get_namespace_name(get_rel_namespace(a->stub));
+	if (!OidIsValid(a->owner) || a->name == NULL || a->schema == NULL)
+		return false;
+	a->display = quote_qualified_identifier(a->schema, a->name);
+	a->options.depends_on = names_of(a->declared);
+	if (a->query == NULL)
+		a->query = text_of_definition(a->def);
+	return true;
+}
+
+static List *
+load_rows(VpStatement *statement, const Datum *values)
+{
+	VpSpi		spi;
+	List	   *rows = NIL;
+	List	   *assets = NIL;
+	ListCell   *lc;
+	uint64		n;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(statement, values, NULL, false);
+	for (uint64 i = 0; i < n; i++)
+	{
+		VpAsset    *asset = read_asset(&spi, i);
+		MemoryContext old = MemoryContextSwitchTo(spi.caller);
+
+		rows = lappend(rows, asset);
+		MemoryContextSwitchTo(old);
+	}
+	vp_spi_close(&spi);
+	foreach(lc, rows)
+		if (add_names(lfirst(lc)))
+		assets = lappend(assets, lfirst(lc));
+	return assets;
 }
 
 /* List of VpAsset that the statement finds for one key. */
 static List *
 load(VpStatement *statement, Datum key)
 {
-	VpSpi		spi;
-	List	   *assets = NIL;
-	uint64		n;
-
-	vp_spi_open(&spi);
-	n = vp_spi_run(statement, &key, NULL, false);
-	for (uint64 i = 0; i < n; i++)
-	{
-		VpAsset    *asset = read_asset(&spi, i);
-		MemoryContext old = MemoryContextSwitchTo(spi.caller);
-
-		assets = lappend(assets, asset);
-		MemoryContextSwitchTo(old);
-	}
-	vp_spi_close(&spi);
-	return assets;
+	return load_rows(statement, &key);
 }
 
 VpAsset *
 vp_asset_by_def(Oid def)
 {
 	static VpStatement statement = {
-		ASSET_COLUMNS "WHERE a.def = $1", 1, {OIDOID}
+		ASSET_ROW("$2") "WHERE a.def = $1", 2, {OIDOID, TEXTOID}
 	};
-	List	   *found = load(&statement, ObjectIdGetDatum(def));
+	char	   *name = get_rel_name(def);
+	Datum		values[2] = {ObjectIdGetDatum(def)};
+	List	   *found;
 
+	if (name == NULL)
+		return NULL;
+	values[1] = CStringGetTextDatum(name);
+	found = load_rows(&statement, values);
 	return found == NIL ? NULL : linitial(found);
 }
 

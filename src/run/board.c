@@ -207,6 +207,7 @@ vp_board_target(VpBoard *board, int node)
 	const int  *ups = (int *) at(board, board->upstreams) + task->first_up;
 	VpBuildTarget target = {
 		.asset_id = task->asset_id,
+		.def = task->def,
 		.stub = task->stub,
 		.display = vp_board_text(board, task->name),
 		.version_id = task->version_id,

@@ -89,8 +89,8 @@ lock_asset(const VpBuildTarget *target)
 	VpAsset    *asset;
 
 	LockRelationOid(target->stub, AccessShareLock);
-	asset = vp_asset_by_id(target->asset_id);
-	if (asset == NULL)
+	asset = vp_asset_by_def(target->def);
+	if (asset == NULL || asset->id != target->asset_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("asset %s was dropped during the run", target->display)));

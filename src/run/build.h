@@ -31,6 +31,7 @@ typedef struct VpBuild
 typedef struct VpBuildTarget
 {
 	int32		asset_id;
+	Oid			def;
 	Oid			stub;
 	const char *display;
 	int64		version_id;		/* published; 0: none, and no more is known */

@@ -222,6 +222,7 @@ vp_tasks_target(const VpTasks *tasks, int i)
 	const VpGraphNode *graph_node = &tasks->state->graph->nodes[i];
 	VpBuildTarget target = {
 		.asset_id = node->id,
+		.def = node->def,
 		.stub = node->stub,
 		.display = graph_node->display,
 		.version_id = node->version_id,
