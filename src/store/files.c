@@ -8,13 +8,16 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -36,6 +39,7 @@ typedef struct Then
 	Oid			file;
 	bool		has_children;
 	List	   *children;		/* of Oid */
+	bool		passes;			/* it didn't exist, and has only newer rows */
 } Then;
 
 static Snapshot then_snapshot = InvalidSnapshot;
@@ -145,6 +149,45 @@ relation_then(Oid relid)
 	return entry;
 }
 
+/*
+ * VACUUM doesn't freeze what is newer than a snapshot that is held, and
+ * nothing can freeze rows while we hold a lock.
+ */
+static bool
+has_frozen_rows(Relation rel)
+{
+	TableScanDesc scan = table_beginscan_strat(rel, SnapshotAny, 0, NULL, true, true);
+	HeapTuple	tuple;
+	bool		found = false;
+
+	while (!found && (tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		found = HeapTupleHeaderXminFrozen(tuple->t_data);
+	}
+	table_endscan(scan);
+	return found;
+}
+
+/* A child that is newer than the snapshot: are all its rows, too? */
+static bool
+new_child_passes(Then *entry)
+{
+	Relation	rel;
+
+	if (entry->passes)
+		return true;
+	rel = try_relation_open(entry->relid, AccessShareLock);
+	if (rel == NULL)
+		return false;
+	entry->passes = rel->rd_rel->relkind == RELKIND_RELATION &&
+		rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		!rel->rd_rel->relhassubclass && has_superclass(entry->relid) &&
+		!has_frozen_rows(rel);
+	relation_close(rel, NoLock);
+	return entry->passes;
+}
+
 /* The same children, but for those that are new? */
 static bool
 same_children(const Then *entry)
@@ -156,9 +199,15 @@ same_children(const Then *entry)
 		if (!list_member_oid(now, lfirst_oid(lc)))
 		return false;
 	foreach(lc, now)
-		if (!list_member_oid(entry->children, lfirst_oid(lc)) &&
-			relation_then(lfirst_oid(lc))->existed)
-		return false;
+	{
+		Then	   *child;
+
+		if (list_member_oid(entry->children, lfirst_oid(lc)))
+			continue;
+		child = relation_then(lfirst_oid(lc));
+		if (child->existed || !new_child_passes(child))
+			return false;
+	}
 	return true;
 }
 
@@ -174,7 +223,7 @@ raise_misfit(void)
 static void
 check_relation(const RangeTblEntry *rte)
 {
-	const Then *entry = relation_then(rte->relid);
+	Then	   *entry = relation_then(rte->relid);
 	Relation	rel;
 	bool		fits;
 
@@ -183,8 +232,8 @@ check_relation(const RangeTblEntry *rte)
 	if (rel == NULL)
 		return;
 	if (!entry->existed)
-		fits = has_superclass(rte->relid) ||
-			RelationGetNamespace(rel) == vp_extension()->store_schema;
+		fits = RelationGetNamespace(rel) == vp_extension()->store_schema ||
+			new_child_passes(entry);
 	else
 		fits = (rel->rd_rel->relfilenode == entry->file ||
 				RelationGetNamespace(rel) == vp_extension()->store_schema) &&

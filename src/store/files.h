@@ -8,8 +8,9 @@
  * statement compares: after locking, each relation's file and its children
  * (partitions) are to be those that the catalogs say under the snapshot.
  *
- * A child that was created after the snapshot is let pass: its rows are
- * newer, too.
+ * A child that was created after the snapshot is let pass, since its rows are
+ * newer, too; but not if some are frozen (COPY FREEZE), so that every snapshot
+ * sees them, or if it has children itself or isn't a heap.
  */
 #ifndef VP_FILES_H
 #define VP_FILES_H
