@@ -351,7 +351,9 @@ next_attempt(const VpTaskRecord *task)
 
 	if (!vp_retry_may_help(task->error->sqlerrcode))
 		return 0;
+	PushActiveSnapshot(GetTransactionSnapshot());
 	asset = vp_asset_by_id(task->asset_id);
+	PopActiveSnapshot();
 	if (asset == NULL || task->attempts > asset->options.retries)
 		return 0;
 	return vp_retry_at(asset->options.retry_delay, task->attempts);
