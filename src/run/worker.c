@@ -32,6 +32,8 @@
 #include "store/slot.h"
 #include "store/staged.h"
 
+#define MAX_SNAPSHOTS 5			/* of a task that has its own */
+
 typedef struct Worker
 {
 	int			index;			/* of the run */
@@ -195,10 +197,12 @@ discard_slots(List *slots)
 
 /*
  * The task's transaction.  Errors of the asset end up in the record; *result
- * is set once the version is committed, whatever fails then.
+ * is set once the version is committed, whatever fails then.  If the snapshot
+ * did not fit and the task may be repeated, nothing is recorded.
  */
 static void
-execute(int node, VpTaskRecord *task, VpVersion *volatile *result, bool *misfit)
+execute(int node, VpTaskRecord *task, bool may_repeat, VpVersion *volatile *result,
+		bool *misfit)
 {
 	VpBoard    *board = worker.map.board;
 	VpBuildTarget target = vp_board_target(board, node);
@@ -217,12 +221,16 @@ execute(int node, VpTaskRecord *task, VpVersion *volatile *result, bool *misfit)
 	MemoryContextSwitchTo(worker.task_context);
 	enter_snapshot(board);
 	build.snapshot = GetActiveSnapshot();
-	if (board->consistent)
-		vp_files_begin(build.snapshot);
+	vp_files_begin(build.snapshot);
 	VP_POINT("worker.begun");
 	version = vp_build(&build, &target, task);
 	*misfit = vp_files_misfit();
 	vp_files_end();
+	if (*misfit && may_repeat)
+	{
+		AbortCurrentTransaction();
+		return;
+	}
 	if (board->publish_each)
 	{
 		vp_progress_phase(VP_PHASE_PUBLISHING);
@@ -283,22 +291,44 @@ store_record(VpTaskRecord *task)
 }
 
 static VpVersion *
-run_task(int node, VpTaskRecord *task, bool *misfit)
+run_task(int node, VpTaskRecord *task, bool may_repeat, bool *misfit)
 {
 	VpVersion  *volatile version = NULL;
 
 	PG_TRY();
 	{
-		execute(node, task, &version, misfit);
+		execute(node, task, may_repeat, &version, misfit);
 	}
 	PG_CATCH();
 	{
 		note_failure(task, vp_board_task(worker.map.board, node));
 	}
 	PG_END_TRY();
+	if (*misfit && may_repeat)
+		return NULL;
 	if (!task->stored && task->status != VP_TASK_CANCELLED)
 		store_record(task);
 	return task->status == VP_TASK_BUILT ? version : NULL;
+}
+
+/*
+ * Without a snapshot for all tasks, one that doesn't fit is no other task's
+ * matter.
+ */
+static VpVersion *
+run_task_under_own_snapshots(int node, VpTaskRecord *task)
+{
+	const VpTaskRecord given = *task;
+	VpVersion  *version = NULL;
+	bool		misfit = true;
+
+	for (int i = 1; misfit && i <= MAX_SNAPSHOTS; i++)
+	{
+		*task = given;
+		misfit = false;
+		version = run_task(node, task, i < MAX_SNAPSHOTS, &misfit);
+	}
+	return version;
 }
 
 static void
@@ -321,7 +351,9 @@ do_task(int node)
 	else
 	{
 		learn_staged();
-		version = run_task(node, &task, &misfit);
+		version = worker.map.board->consistent ?
+			run_task(node, &task, false, &misfit) :
+			run_task_under_own_snapshots(node, &task);
 	}
 
 	/* an asset's functions may have taken such locks */
