@@ -188,7 +188,8 @@ vp_crew_collect(Leader *leader, void (*ended) (int node))
 					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 					 errmsg("background workers of the run end before they have done anything"),
 					 errhint("See the server's log.")));
-		if (gone && node >= 0)
+		if (gone && node >= 0 &&
+			vp_board_task(leader->map.board, node)->status == VP_TASK_WAITING)
 			note_lost_task(leader, node);
 		if (gone)
 			bury(leader, w);

@@ -53,6 +53,20 @@ set_phase(VpLivePhase phase)
 	vp_live_announce(leader.run);
 }
 
+/*
+ * The same where it may wait for locks of others: who cancels it now sends a
+ * signal, but who did so before has left no more than a note.
+ */
+static void
+enter_phase(VpLivePhase phase)
+{
+	set_phase(phase);
+	if (leader.run->cancel)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("the run was cancelled")));
+}
+
 /* ----- the end ----- */
 
 static void
@@ -141,6 +155,7 @@ at_exit(int code, Datum arg)
 		}
 		else
 			set_outcome("cancelled", ERRCODE_ADMIN_SHUTDOWN, NULL);
+		unlock_pipeline();
 		announce_end();
 	}
 	else
@@ -149,16 +164,38 @@ at_exit(int code, Datum arg)
 	vp_live_let_go(leader.index);
 }
 
+/* Has its worker ended the task, and nobody has looked yet? */
+static bool
+take_result(Leader *l, int node)
+{
+	VpTaskRecord *task = l->tasks->task_of[node];
+	const char *reason = task->reason;
+
+	if (task->status != VP_TASK_WAITING || l->map.board == NULL ||
+		vp_board_task(l->map.board, node)->status == VP_TASK_WAITING ||
+		vp_board_task(l->map.board, node)->status == VP_TASK_CANCELLED)
+		return false;
+	vp_board_read_record(l->map.board, node, task);
+	task->reason = reason;
+	vp_live_lock();
+	l->run->counts[VP_TASK_WAITING]--;
+	l->run->counts[task->status]++;
+	vp_live_unlock();
+	return true;
+}
+
 /* Tasks that were not begun, or not ended, won't be. */
 void
 vp_leader_cancel_tasks(Leader *l, const char *reason)
 {
 	if (l->tasks == NULL)
 		return;
-	for (int i = 0; i < l->tasks->result->ntasks; i++)
+	for (int i = 0; i < l->tasks->state->ntotal; i++)
 	{
-		VpTaskRecord *task = &l->tasks->result->tasks[i];
+		VpTaskRecord *task = l->tasks->task_of[i];
 
+		if (task == NULL || take_result(l, i))
+			continue;
 		if (task->status == VP_TASK_WAITING)
 		{
 			task->status = VP_TASK_CANCELLED;
@@ -166,10 +203,9 @@ vp_leader_cancel_tasks(Leader *l, const char *reason)
 		}
 		else if (task->status == VP_TASK_CANCELLED && !task->stored)
 			task->reason = reason;
-	}
-	for (int i = 0; i < l->tasks->state->ntotal; i++)
-		if (l->tasks->task_of[i] != NULL && l->map.board != NULL)
+		if (l->map.board != NULL)
 			vp_leader_show_task(l, i);
+	}
 }
 
 /* ----- the beginning ----- */
@@ -262,9 +298,8 @@ insert_run(void)
 	vp_live_lock();
 	leader.run->run_id = leader.record.id;
 	leader.run->started_at = leader.record.started_at;
-	leader.run->phase = VP_LIVE_WAITING;
 	vp_live_unlock();
-	vp_live_announce(leader.run);
+	enter_phase(VP_LIVE_WAITING);
 	pgstat_report_activity(STATE_RUNNING,
 						   psprintf("run " INT64_FORMAT " of pipeline %s",
 									leader.record.id, leader.run->pipeline));
@@ -292,9 +327,8 @@ begin_run(void)
 
 	vp_live_lock();
 	leader.run->started_at = leader.record.started_at;
-	leader.run->phase = VP_LIVE_LOADING;
 	vp_live_unlock();
-	vp_live_announce(leader.run);
+	enter_phase(VP_LIVE_LOADING);
 	VP_POINT("leader.locked");
 }
 
@@ -638,7 +672,7 @@ log_failures(void)
 static void
 publish(void)
 {
-	set_phase(VP_LIVE_ENDING);
+	enter_phase(VP_LIVE_ENDING);
 	vp_session_start_bookkeeping(true);
 	MemoryContextSwitchTo(leader.attempt_context);
 	VP_POINT("leader.publishing");
@@ -662,8 +696,7 @@ static void
 end_without_publication(const char *status, int sqlerrcode, const char *error)
 {
 	set_phase(VP_LIVE_ENDING);
-	if (!leader.recorded)
-		vp_leader_cancel_tasks(&leader, error);
+	vp_leader_cancel_tasks(&leader, error);
 	set_outcome(status, sqlerrcode, error);
 	write_end();
 	if (leader.pipeline != NULL)
@@ -737,6 +770,8 @@ end_with_error(void)
 	FlushErrorState();
 	AbortCurrentTransaction();
 	vp_crew_dismiss(&leader);
+	if (leader.recorded)
+		return;
 	if (leader.run->cancel)
 		end_without_publication("cancelled", error->sqlerrcode, who_cancelled());
 	else

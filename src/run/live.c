@@ -213,12 +213,16 @@ vp_live_announce(VpLiveRun *run)
 void
 vp_live_cancel(VpLiveRun *run)
 {
+	bool		again = run->cancel;
+
 	run->cancel = true;
 	if (run->leader_latch == NULL)
 		return;
 	SetLatch(run->leader_latch);
-	if (run->phase == VP_LIVE_WAITING)
-		(void) kill(run->leader_pid, SIGINT);	/* it waits for a lock */
+
+	/* it may wait for a lock; while there are tasks it looks by itself */
+	if (!again && run->phase != VP_LIVE_RUNNING)
+		(void) kill(run->leader_pid, SIGINT);
 }
 
 int

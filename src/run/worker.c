@@ -195,14 +195,20 @@ discard_slots(List *slots)
 	}
 }
 
+/* What came of the task: it counts, whatever happens to this process. */
+static void
+hand_over(int node, const VpTaskRecord *task, const VpVersion *version, bool misfit)
+{
+	vp_board_task(worker.map.board, node)->misfit = misfit;
+	vp_board_write_record(worker.map.board, node, task, version);
+}
+
 /*
- * The task's transaction.  Errors of the asset end up in the record; *result
- * is set once the version is committed, whatever fails then.  If the snapshot
- * did not fit and the task may be repeated, nothing is recorded.
+ * The task's transaction.  Errors of the asset end up in the record.  If the
+ * snapshot did not fit and the task may be repeated, nothing is recorded.
  */
 static void
-execute(int node, VpTaskRecord *task, bool may_repeat, VpVersion *volatile *result,
-		bool *misfit)
+execute(int node, VpTaskRecord *task, bool may_repeat, bool *misfit)
 {
 	VpBoard    *board = worker.map.board;
 	VpBuildTarget target = vp_board_target(board, node);
@@ -240,11 +246,10 @@ execute(int node, VpTaskRecord *task, bool may_repeat, VpVersion *volatile *resu
 	VP_POINT("worker.recorded");
 	vp_session_commit();
 	task->stored = true;
-	*result = version;
+	hand_over(node, task, version, *misfit);
 	MemoryContextSwitchTo(worker.task_context);
 	VP_POINT("worker.committed");
 	discard_slots(build.unfit_slots);
-	MemoryContextSwitchTo(worker.task_context);
 }
 
 /* An error that ended the task's transaction: cancellation, or at its end. */
@@ -290,52 +295,49 @@ store_record(VpTaskRecord *task)
 	task->stored = true;
 }
 
-static VpVersion *
+static void
 run_task(int node, VpTaskRecord *task, bool may_repeat, bool *misfit)
 {
-	VpVersion  *volatile version = NULL;
-
 	PG_TRY();
 	{
-		execute(node, task, may_repeat, &version, misfit);
+		execute(node, task, may_repeat, misfit);
 	}
 	PG_CATCH();
 	{
 		note_failure(task, vp_board_task(worker.map.board, node));
 	}
 	PG_END_TRY();
-	if (*misfit && may_repeat)
-		return NULL;
-	if (!task->stored && task->status != VP_TASK_CANCELLED)
+	MemoryContextSwitchTo(worker.task_context);
+	if (task->stored || (*misfit && may_repeat))
+		return;
+	if (task->status != VP_TASK_CANCELLED)
 		store_record(task);
-	return task->status == VP_TASK_BUILT ? version : NULL;
+	hand_over(node, task, NULL, *misfit);
 }
 
 /*
  * Without a snapshot for all tasks, one that doesn't fit is no other task's
  * matter.
  */
-static VpVersion *
+static void
 run_task_under_own_snapshots(int node, VpTaskRecord *task)
 {
 	const VpTaskRecord given = *task;
-	VpVersion  *version = NULL;
 	bool		misfit = true;
 
 	for (int i = 1; misfit && i <= MAX_SNAPSHOTS; i++)
 	{
 		*task = given;
 		misfit = false;
-		version = run_task(node, task, i < MAX_SNAPSHOTS, &misfit);
+		run_task(node, task, i < MAX_SNAPSHOTS, &misfit);
 	}
-	return version;
+	vp_board_task(worker.map.board, node)->misfit = false;
 }
 
 static void
 do_task(int node)
 {
 	VpTaskRecord task;
-	VpVersion  *version = NULL;
 	bool		misfit = false;
 
 	MemoryContextReset(worker.task_context);
@@ -347,19 +349,21 @@ do_task(int node)
 	QueryCancelPending = false;
 	pg_memory_barrier();
 	if (pg_atomic_read_u32(&worker.map.board->stopping) != 0)
+	{
 		task.status = VP_TASK_CANCELLED;
+		hand_over(node, &task, NULL, false);
+	}
 	else
 	{
 		learn_staged();
-		version = worker.map.board->consistent ?
-			run_task(node, &task, false, &misfit) :
+		if (worker.map.board->consistent)
+			run_task(node, &task, false, &misfit);
+		else
 			run_task_under_own_snapshots(node, &task);
 	}
 
 	/* an asset's functions may have taken such locks */
 	LockReleaseSession(USER_LOCKMETHOD);
-	vp_board_write_record(worker.map.board, node, &task, version);
-	vp_board_task(worker.map.board, node)->misfit = misfit;
 	vp_progress_phase(VP_PHASE_IDLE);
 	VP_POINT("worker.done");
 	vp_live_lock();
