@@ -246,20 +246,40 @@ look_at_board(Waiter *waiter, int nboards, dsm_handle handle)
 	waiter->seen = 0;
 }
 
-/* Does the run wait for a lock of this very transaction? */
+/* The processes of all runs of the pipeline. */
+static List *
+pids_of_pipeline(const VpLiveRun *run)
+{
+	List	   *pids = NIL;
+
+	vp_live_lock();
+	for (int i = 0; i < vp_live_room(); i++)
+	{
+		const VpLiveRun *other = vp_live_run(i);
+
+		if (other->serial == 0 || other->database != run->database ||
+			other->pipeline_id != run->pipeline_id || other->leader_pid == 0 ||
+			other->phase == VP_LIVE_ENDED)
+			continue;
+		pids = lappend_int(pids, other->leader_pid);
+		for (int w = 0; w < vp_live_room(); w++)
+			if (vp_live_worker(w)->serial == other->serial && vp_live_worker(w)->pid != 0)
+				pids = lappend_int(pids, vp_live_worker(w)->pid);
+	}
+	vp_live_unlock();
+	return pids;
+}
+
+/*
+ * Does the run, or one that it waits for, wait for a lock of this very
+ * transaction?
+ */
 static void
 check_deadlock(const VpLiveRun *run)
 {
-	List	   *pids = NIL;
+	List	   *pids = pids_of_pipeline(run);
 	ListCell   *lc;
 
-	vp_live_lock();
-	if (run->phase == VP_LIVE_WAITING || run->phase == VP_LIVE_ENDING)
-		pids = lappend_int(pids, run->leader_pid);
-	for (int i = 0; i < vp_live_room(); i++)
-		if (vp_live_worker(i)->serial == run->serial && vp_live_worker(i)->pid != 0)
-			pids = lappend_int(pids, vp_live_worker(i)->pid);
-	vp_live_unlock();
 	foreach(lc, pids)
 	{
 		char	   *lock = vp_blocked_by_me(lfirst_int(lc));
