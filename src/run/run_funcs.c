@@ -288,6 +288,7 @@ vp_cancel_run_sql(PG_FUNCTION_ARGS)
 	int			index;
 	bool		cancelled;
 
+	vp_refuse_inside_asset("cancel_run()");
 	vp_live_lock();
 	index = vp_live_find(run->id);
 	cancelled = index >= 0 && vp_live_run(index)->phase < VP_LIVE_ENDED;
@@ -309,6 +310,7 @@ vp_wait_run_sql(PG_FUNCTION_ARGS)
 	VpRunRecord *run = run_arg(fcinfo, 0, &pipeline);
 	const char *status = "running";
 
+	vp_refuse_inside_asset("wait_run()");
 	if (vp_launch_wait(run->id, timeout_arg(fcinfo, 1, -1)))
 	{
 		PushActiveSnapshot(GetLatestSnapshot());
