@@ -403,11 +403,16 @@ raise_outcome(const VpRunResult *result, bool error_on_failure)
 			 errmsg(strcmp(result->run.status, "cancelled") == 0 ?
 					"run of pipeline \"%s\" was cancelled" :
 					"run of pipeline \"%s\" failed", result->run.pipeline),
+			 result->run.id != 0 ?
 			 errdetail("Run " INT64_FORMAT ": %s.", result->run.id,
+					   result->run.error != NULL ? result->run.error : "?") :
+			 errdetail("The run has not begun: %s.",
 					   result->run.error != NULL ? result->run.error : "?"),
 			 result->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED ?
 			 errhint("Raise max_worker_processes (now %d), or use parallel => false.",
-					 max_worker_processes) : 0));
+					 max_worker_processes) :
+			 result->sqlerrcode == ERRCODE_CONNECTION_FAILURE ?
+			 errhint("See the server's log.") : 0));
 }
 
 /* ----- one run at a time ----- */
@@ -553,7 +558,10 @@ vp_launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, 
 		if (result == NULL)
 			result = start_and_wait(pipeline, options, wait);
 	}
-	raise_outcome(result, options->error_on_failure);
+
+	/* who doesn't wait gets the run's number, however soon it failed */
+	if (wait || result->run.id == 0)
+		raise_outcome(result, options->error_on_failure);
 	return result;
 }
 

@@ -136,6 +136,10 @@ unlock_pipeline(void)
 static void
 at_exit(int code, Datum arg)
 {
+	const char *cause = leader.connected ?
+	"the process that led the run was terminated" :
+	"the process that was to lead it ended before it was connected to the database";
+
 	if (leader.left)
 		return;
 	leader.left = true;
@@ -145,11 +149,11 @@ at_exit(int code, Datum arg)
 		vp_crew_dismiss(&leader);
 		if (PostmasterIsAlive())
 		{
-			set_outcome("cancelled", ERRCODE_ADMIN_SHUTDOWN,
-						"the process that led the run was terminated");
+			set_outcome(leader.connected ? "cancelled" : "failed",
+						leader.connected ? ERRCODE_ADMIN_SHUTDOWN :
+						ERRCODE_CONNECTION_FAILURE, cause);
 			if (!leader.recorded)
-				vp_leader_cancel_tasks(&leader,
-									   "the process that led the run was terminated");
+				vp_leader_cancel_tasks(&leader, cause);
 			if (OidIsValid(MyDatabaseId) && leader.connected)
 				write_end();
 		}
