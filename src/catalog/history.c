@@ -202,7 +202,9 @@ vp_run_unpublished(int64 run_id)
 		" (SELECT FROM vibepiper.publication p WHERE p.run_id = $1"
 		" AND p.asset_id = t.asset_id)"
 		" AND NOT (status = 'unchanged' AND EXISTS (SELECT FROM vibepiper.run r"
-		" WHERE r.run_id = $1 AND r.publish = 'asset'))", 1, {INT8OID}
+		" WHERE r.run_id = $1 AND (r.publish = 'asset'"
+		" OR (r.publish = 'succeeded' AND r.status = 'failed' AND r.error IS NULL))))",
+		1, {INT8OID}
 	};
 	Datum		key = Int64GetDatum(run_id);
 	MemoryContext caller = CurrentMemoryContext;
