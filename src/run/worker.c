@@ -260,6 +260,8 @@ note_failure(VpTaskRecord *task, const VpBoardTask *board_task)
 
 	MemoryContextSwitchTo(worker.task_context);
 	error = CopyErrorData();
+	if (task->stored)
+		EmitErrorReport();
 	FlushErrorState();
 	AbortCurrentTransaction();
 	MemoryContextSwitchTo(worker.task_context);
@@ -280,7 +282,9 @@ note_failure(VpTaskRecord *task, const VpBoardTask *board_task)
 	{
 		/* the leader says why */
 		error->sqlerrcode = board_task->sqlerrcode;
-		error->message = pstrdup(vp_board_text(worker.map.board, board_task->message));
+		if (board_task->message != 0)
+			error->message = pstrdup(vp_board_text(worker.map.board,
+												   board_task->message));
 	}
 }
 
