@@ -14,7 +14,8 @@
  * Without `consistent` there is no snapshot to hold: then 2 holds none, and
  * each task takes its own.
  *
- * Whatever ends the process, at_exit() leaves no worker and no running row.
+ * Whatever ends the process, end_session() and at_exit() leave no worker, no
+ * lock and no running row.
  */
 #include "postgres.h"
 
@@ -25,6 +26,7 @@
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
+#include "storage/lwlock.h"
 #include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
@@ -34,6 +36,7 @@
 #include "catalog/version.h"
 #include "common/extension.h"
 #include "common/point.h"
+#include "compat/compat.h"
 #include "run/crew.h"
 #include "run/estimate.h"
 #include "run/leader.h"
@@ -117,6 +120,10 @@ write_end(void)
 	leader.recorded = true;
 }
 
+/*
+ * The end of a transaction doesn't release the lock of a session, but its
+ * abort does.
+ */
 static void
 unlock_pipeline(void)
 {
@@ -125,45 +132,49 @@ unlock_pipeline(void)
 	if (!leader.locked)
 		return;
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, leader.lock_class, leader.pipeline_id, 0);
-	LockRelease(&tag, ExclusiveLock, true);
+	if (vp_lock_held_by_me(&tag, ExclusiveLock))
+		LockRelease(&tag, ExclusiveLock, true);
 	leader.locked = false;
 }
 
 /*
- * The process ends.  Has the run ended before?  If not, a FATAL error or a
- * request to terminate is the cause.
+ * The session ends before the run has: by a FATAL error, or since that was
+ * asked for.  Workers go first, since the abort gives up the pipeline's lock.
  */
+static void
+end_session(int code, Datum arg)
+{
+	if (leader.ended)
+		return;
+	LWLockReleaseAll();
+	vp_crew_dismiss(&leader);
+	AbortOutOfAnyTransaction();
+	if (!leader.recorded && PostmasterIsAlive())
+	{
+		set_outcome("cancelled", ERRCODE_ADMIN_SHUTDOWN,
+					"the process that led the run was terminated");
+		vp_leader_cancel_tasks(&leader, leader.record.error);
+		write_end();
+	}
+	unlock_pipeline();
+}
+
+/* The process ends, whatever could be done before. */
 static void
 at_exit(int code, Datum arg)
 {
-	const char *cause = leader.connected ?
-	"the process that led the run was terminated" :
-	"the process that was to lead it ended before it was connected to the database";
-
-	if (leader.left)
-		return;
-	leader.left = true;
+	LWLockReleaseAll();
+	vp_crew_dismiss(&leader);
 	if (!leader.ended)
 	{
-		AbortOutOfAnyTransaction();
-		vp_crew_dismiss(&leader);
-		if (PostmasterIsAlive())
-		{
-			set_outcome(leader.connected ? "cancelled" : "failed",
-						leader.connected ? ERRCODE_ADMIN_SHUTDOWN :
-						ERRCODE_CONNECTION_FAILURE, cause);
-			if (!leader.recorded)
-				vp_leader_cancel_tasks(&leader, cause);
-			if (OidIsValid(MyDatabaseId) && leader.connected)
-				write_end();
-		}
-		else
-			set_outcome("cancelled", ERRCODE_ADMIN_SHUTDOWN, NULL);
-		unlock_pipeline();
+		if (!leader.recorded && leader.connected)
+			set_outcome("cancelled", ERRCODE_ADMIN_SHUTDOWN,
+						"the process that led the run was terminated");
+		else if (!leader.recorded)
+			set_outcome("failed", ERRCODE_CONNECTION_FAILURE,
+						"the process that was to lead it ended before it was connected to the database");
 		announce_end();
 	}
-	else
-		vp_crew_dismiss(&leader);
 	vp_crew_free(&leader);
 	vp_live_let_go(leader.index);
 }
@@ -772,8 +783,9 @@ end_with_error(void)
 	error = CopyErrorData();
 	EmitErrorReport();
 	FlushErrorState();
+	LWLockReleaseAll();
+	vp_crew_dismiss(&leader);	/* before the abort gives up the pipeline's lock */
 	AbortCurrentTransaction();
-	vp_crew_dismiss(&leader);
 	if (leader.recorded)
 		return;
 	if (leader.run->cancel)
@@ -793,7 +805,7 @@ vp_leader_main(Datum arg)
 	vp_crew_hire_first(&leader);
 	vp_session_connect(leader.run->database, leader.run->user, MyBgworkerEntry->bgw_name);
 	leader.connected = true;
-	before_shmem_exit(at_exit, (Datum) 0);	/* before the session is shut down */
+	before_shmem_exit(end_session, (Datum) 0);	/* before it is shut down */
 	vp_session_set_point(leader.run->debug_point);
 	PG_TRY();
 	{

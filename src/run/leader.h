@@ -41,7 +41,6 @@ typedef struct Leader
 	bool		connected;
 	bool		recorded;		/* how it ended stands in its row */
 	bool		ended;			/* and all know */
-	bool		left;			/* at_exit() has been here */
 
 	/* what is asked for */
 	VpRunOptions options;

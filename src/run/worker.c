@@ -372,7 +372,8 @@ do_task(int node)
 	VP_POINT("worker.done");
 	vp_live_lock();
 	worker.self->state = VP_WORKER_DONE;
-	SetLatch(worker.run->leader_latch);
+	if (worker.run->leader_latch != NULL)
+		SetLatch(worker.run->leader_latch);
 	vp_live_unlock();
 	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
