@@ -175,7 +175,7 @@ vp_run_by_id(int64 run_id)
 	VpSpi		spi;
 
 	vp_spi_open(&spi);
-	if (vp_spi_run(&statement, &key, NULL, false) > 0)
+	if (vp_spi_run(&statement, &key, NULL, true) > 0)
 	{
 		run = MemoryContextAllocZero(spi.caller, sizeof(VpRunRecord));
 		run->id = run_id;

@@ -88,7 +88,7 @@ extern void vp_runs_bury(int32 pipeline_id, List *live);
 /* It begins now: write ->started_at. */
 extern void vp_run_restart_clock(const VpRunRecord *run);
 
-/* NULL if there is none. */
+/* Under the active snapshot; NULL if there is none. */
 extern VpRunRecord *vp_run_by_id(int64 run_id);
 
 /* Does this run exist in the pipeline's history? */

@@ -164,7 +164,6 @@ vp_board_create(const VpTasks *tasks, const VpBuild *build, bool consistent)
 
 	map.segment = dsm_create(lay_out(&layout, tasks, consistent ?
 									 EstimateSnapshotSpace(build->snapshot) : 0), 0);
-	dsm_pin_segment(map.segment);
 	dsm_pin_mapping(map.segment);
 	map.board = dsm_segment_address(map.segment);
 	*map.board = layout;

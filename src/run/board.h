@@ -3,7 +3,7 @@
  *	  The tasks of a parallel run as its processes share them.
  *
  * One dynamic shared memory segment per snapshot of a run.  The leader makes
- * it, pins it and names it in the VpLiveRun; it is unpinned by whoever lets go
+ * it, pins it when it names it in the VpLiveRun; it is unpinned by whoever lets go
  * of the run last, or by the leader when there is a newer one.
  *
  * Who writes: the leader everything, but for a task that is assigned; what
@@ -103,7 +103,7 @@ typedef struct VpBoardMap
 	VpBoard    *board;
 } VpBoardMap;
 
-/* As the leader sees it; pinned, and mapped until it is unmapped. */
+/* As the leader sees it; mapped until it is unmapped. */
 extern VpBoardMap vp_board_create(const VpTasks *tasks, const VpBuild *build,
 								  bool consistent);
 

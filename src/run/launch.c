@@ -246,11 +246,11 @@ look_at_board(Waiter *waiter, int nboards, dsm_handle handle)
 	waiter->seen = 0;
 }
 
-/* The processes of all runs of the pipeline. */
-static List *
-pids_of_pipeline(const VpLiveRun *run)
+/* The processes of all runs of the pipeline; returns how many. */
+static int
+pids_of_pipeline(const VpLiveRun *run, int *pids)
 {
-	List	   *pids = NIL;
+	int			n = 0;
 
 	vp_live_lock();
 	for (int i = 0; i < vp_live_room(); i++)
@@ -261,13 +261,13 @@ pids_of_pipeline(const VpLiveRun *run)
 			other->pipeline_id != run->pipeline_id || other->leader_pid == 0 ||
 			other->phase == VP_LIVE_ENDED)
 			continue;
-		pids = lappend_int(pids, other->leader_pid);
+		pids[n++] = other->leader_pid;
 		for (int w = 0; w < vp_live_room(); w++)
 			if (vp_live_worker(w)->serial == other->serial && vp_live_worker(w)->pid != 0)
-				pids = lappend_int(pids, vp_live_worker(w)->pid);
+				pids[n++] = vp_live_worker(w)->pid;
 	}
 	vp_live_unlock();
-	return pids;
+	return n;
 }
 
 /*
@@ -277,12 +277,12 @@ pids_of_pipeline(const VpLiveRun *run)
 static void
 check_deadlock(const VpLiveRun *run)
 {
-	List	   *pids = pids_of_pipeline(run);
-	ListCell   *lc;
+	int		   *pids = palloc(sizeof(int) * 2 * vp_live_room());
+	int			n = pids_of_pipeline(run, pids);
 
-	foreach(lc, pids)
+	for (int i = 0; i < n; i++)
 	{
-		char	   *lock = vp_blocked_by_me(lfirst_int(lc));
+		char	   *lock = vp_blocked_by_me(pids[i]);
 
 		if (lock != NULL)
 			ereport(ERROR,
@@ -292,6 +292,7 @@ check_deadlock(const VpLiveRun *run)
 							   lock),
 					 errhint("COMMIT first, or use parallel => false, which runs in this transaction.")));
 	}
+	pfree(pids);
 }
 
 /* Has the leader ended before it could say that it is there? */
@@ -366,10 +367,12 @@ static VpRunResult *
 read_result(Waiter *waiter)
 {
 	VpRunResult *result = palloc0(sizeof(VpRunResult));
-	VpLiveRun  *run = waiter->run;
+	VpLiveRun  *run = palloc0(sizeof(VpLiveRun));
 	VpBoard    *board = waiter->map.board;
 
 	vp_live_lock();
+	memcpy(run, waiter->run, offsetof(VpLiveRun, changed));
+	vp_live_unlock();
 	result->run.id = run->run_id;
 	result->run.pipeline_id = run->pipeline_id;
 	result->run.pipeline = pstrdup(run->pipeline);
@@ -377,7 +380,6 @@ read_result(Waiter *waiter)
 		run->cancelled ? "cancelled" : run->failed ? "failed" : "succeeded";
 	result->run.error = run->error[0] != '\0' ? pstrdup(run->error) : NULL;
 	result->sqlerrcode = run->sqlerrcode;
-	vp_live_unlock();
 	if (board == NULL)
 		return result;
 	result->ntasks = board->ntasks;

@@ -570,6 +570,7 @@ show_board(void)
 {
 	dsm_handle	old;
 
+	dsm_pin_segment(leader.map.segment);
 	vp_live_lock();
 	old = leader.run->board;
 	leader.run->board = dsm_segment_handle(leader.map.segment);

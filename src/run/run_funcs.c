@@ -231,7 +231,9 @@ run_arg(FunctionCallInfo fcinfo, int n, VpPipeline **pipeline)
 
 	(void) vp_extension_required();
 	vp_arg_require(fcinfo, n, "run_id");
+	PushActiveSnapshot(GetLatestSnapshot());	/* the leader has inserted it */
 	run = vp_run_by_id(PG_GETARG_INT64(n));
+	PopActiveSnapshot();
 	*pipeline = run == NULL ? NULL : vp_pipeline_by_id(run->pipeline_id);
 	if (*pipeline == NULL)
 		ereport(ERROR,
@@ -314,8 +316,14 @@ vp_wait_run_sql(PG_FUNCTION_ARGS)
 	if (vp_launch_wait(run->id, timeout_arg(fcinfo, 1, -1)))
 	{
 		PushActiveSnapshot(GetLatestSnapshot());
-		status = vp_run_by_id(run->id)->status;
+		run = vp_run_by_id(run->id);
 		PopActiveSnapshot();
+		if (run == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("run " INT64_FORMAT " does not exist any more",
+							PG_GETARG_INT64(0))));
+		status = run->status;
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(status));
 }
