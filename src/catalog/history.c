@@ -115,16 +115,42 @@ int64s_datum(List *values)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+List *
+vp_runs_running(int32 pipeline_id)
+{
+	static VpStatement statement = {
+		"SELECT run_id FROM vibepiper.run WHERE pipeline_id = $1 AND status = 'running'",
+		1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(pipeline_id);
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *ids = NIL;
+	VpSpi		spi;
+	uint64		n;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, &key, NULL, true);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		int64	   *id = palloc(sizeof(int64));
+
+		*id = vp_col_int64(i, 1);
+		ids = lappend(ids, id);
+	}
+	vp_spi_close(&spi);
+	return ids;
+}
+
 void
-vp_runs_bury(int32 pipeline_id, List *live)
+vp_runs_bury(List *run_ids)
 {
 	static VpStatement statement = {
 		"UPDATE vibepiper.run SET status = 'failed', finished_at = clock_timestamp(),"
 		" error = '" VP_RUN_CUT_OFF "'"
-		" WHERE pipeline_id = $1 AND status = 'running' AND run_id <> ALL ($2)",
-		2, {INT4OID, INT8ARRAYOID}
+		" WHERE run_id = ANY ($1) AND status = 'running'", 1, {INT8ARRAYOID}
 	};
-	Datum		values[2] = {Int32GetDatum(pipeline_id), int64s_datum(live)};
+	Datum		values[1] = {int64s_datum(run_ids)};
 	VpSpi		spi;
 
 	vp_spi_open(&spi);

@@ -78,12 +78,11 @@ extern void vp_run_insert(VpRunRecord *run);
 /* Does nothing if it is finished already. */
 extern void vp_run_finish(const VpRunRecord *run);
 
-/*
- * Runs of the pipeline that are still called running, though the caller holds
- * its lock and they aren't among the live ones (of int64 *), were cut off by a
- * crash: write down that they failed.
- */
-extern void vp_runs_bury(int32 pipeline_id, List *live);
+/* Runs of the pipeline whose rows say running under the active snapshot; of int64 *. */
+extern List *vp_runs_running(int32 pipeline_id);
+
+/* These were cut off by a crash: write down that they failed. */
+extern void vp_runs_bury(List *run_ids);
 
 /* It begins now: write ->started_at. */
 extern void vp_run_restart_clock(const VpRunRecord *run);

@@ -298,7 +298,11 @@ read_pipeline(void)
 	MemoryContextSwitchTo(old);
 }
 
-/* From now on the run has a number, and whoever started it may go on. */
+/*
+ * From now on the run has a number, and whoever started it may go on.  Others
+ * know the number before they can see the row: they don't think that nobody
+ * leads it.
+ */
 static void
 insert_run(void)
 {
@@ -308,10 +312,12 @@ insert_run(void)
 	leader.record.parallel = true;
 	vp_run_insert(&leader.record);
 	leader.build.run_id = leader.record.id;
+	vp_live_lock();
+	leader.run->run_id = leader.record.id;
+	vp_live_unlock();
 	vp_session_commit();
 
 	vp_live_lock();
-	leader.run->run_id = leader.record.id;
 	leader.run->started_at = leader.record.started_at;
 	vp_live_unlock();
 	enter_phase(VP_LIVE_WAITING);
@@ -327,7 +333,7 @@ begin_run(void)
 {
 	vp_session_start_bookkeeping(false);
 	lock_pipeline();
-	vp_runs_bury(leader.pipeline_id, vp_live_run_ids());
+	vp_live_bury(leader.pipeline_id);
 	read_pipeline();
 	leader.build.pipeline = leader.pipeline;
 	leader.build.hash_seed = vp_hash_seed();
@@ -702,6 +708,7 @@ publish(void)
 	vp_tasks_record(leader.tasks);
 	set_outcome(leader.tasks->failed ? "failed" : "succeeded", 0, NULL);
 	vp_run_finish(&leader.record);
+	CHECK_FOR_INTERRUPTS();
 	vp_session_commit();
 	leader.recorded = true;
 	log_failures();

@@ -12,6 +12,7 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/snapmgr.h"
 
 #include "run/live.h"
 
@@ -244,26 +245,25 @@ vp_live_claim_worker(int64 serial)
 	return found;
 }
 
-List *
-vp_live_run_ids(void)
+/*
+ * A run has its number here before its row can be seen, and until its row says
+ * how it ended: so the rows are to be read first.
+ */
+void
+vp_live_bury(int32 pipeline_id)
 {
-	int64	   *ids = palloc(sizeof(int64) * live->room);
-	List	   *list = NIL;
-	int			n = 0;
+	List	   *dead = NIL;
+	List	   *running;
+	ListCell   *lc;
 
-	vp_live_lock();
-	for (int i = 0; i < live->room; i++)
-	{
-		const VpLiveRun *run = &live->runs[i];
-
-		if (run->serial != 0 && run->database == MyDatabaseId && run->run_id != 0 &&
-			run->phase < VP_LIVE_ENDED)
-			ids[n++] = run->run_id;
-	}
-	vp_live_unlock();
-	for (int i = 0; i < n; i++)
-		list = lappend(list, &ids[i]);
-	return list;
+	PushActiveSnapshot(GetLatestSnapshot());
+	running = vp_runs_running(pipeline_id);
+	PopActiveSnapshot();
+	foreach(lc, running)
+		if (!vp_live_is_running(*(int64 *) lfirst(lc)))
+		dead = lappend(dead, lfirst(lc));
+	if (dead != NIL)
+		vp_runs_bury(dead);
 }
 
 bool

@@ -143,8 +143,11 @@ extern void vp_live_cancel(VpLiveRun *run);
 /* Claim a free worker for the run, STARTING; -1 if there is none. */
 extern int	vp_live_claim_worker(int64 serial);
 
-/* Those of this database that haven't ended; of int64 *. */
-extern List *vp_live_run_ids(void);
+/*
+ * Runs of the pipeline that are still called running though nobody leads them:
+ * write down that they failed.
+ */
+extern void vp_live_bury(int32 pipeline_id);
 
 /* Is this run in progress in this database? */
 extern bool vp_live_is_running(int64 run_id);

@@ -181,7 +181,7 @@ vp_run_serial(VpPipeline *pipeline, const VpRunOptions *options)
 	VpBuild		build = {.pipeline = pipeline};
 	VpTasks    *tasks;
 
-	vp_runs_bury(pipeline->id, vp_live_run_ids());
+	vp_live_bury(pipeline->id);
 	vp_run_insert(&record);
 	build.run_id = record.id;
 	build.as_of = IsolationUsesXactSnapshot() ?
