@@ -138,6 +138,7 @@ write_request(const VpRunOptions *options)
 	request->force = options->force;
 	request->fail_fast = options->fail_fast;
 	request->consistent = options->consistent;
+	request->refuse = options->refuse;
 	request->max_workers = options->max_workers;
 	request->default_workers = max_workers;
 	request->worker_wait = worker_wait;
@@ -549,7 +550,7 @@ vp_launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, 
 	free = pass_gate(pipeline, false);
 	if (!free && overlap == VP_OVERLAP_REFUSE)
 		raise_refusal(pipeline);
-	if (!free && overlap == VP_OVERLAP_JOIN && join(&joined, pipeline))
+	if (overlap == VP_OVERLAP_JOIN && join(&joined, pipeline))
 		result = wait_for_result(&joined, wait);
 	else
 	{

@@ -39,6 +39,7 @@ typedef struct VpRunRequest
 	bool		force;
 	bool		fail_fast;
 	bool		consistent;
+	bool		refuse;
 	int			max_workers;	/* 0: the pipeline's, or else ... */
 	int			default_workers;	/* ... this */
 	int			worker_wait;	/* milliseconds to wait for a free process */

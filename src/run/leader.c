@@ -262,6 +262,7 @@ read_request(void)
 	leader.options.force = request->force;
 	leader.options.fail_fast = request->fail_fast;
 	leader.options.consistent = request->consistent;
+	leader.options.refuse = request->refuse;
 	leader.options.timeout = request->timeout;
 	leader.options.retry_of = request->retry_of;
 	leader.options.max_workers = request->max_workers;
@@ -279,7 +280,11 @@ lock_pipeline(void)
 
 	leader.lock_class = vp_extension_required()->pipeline;
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, leader.lock_class, leader.pipeline_id, 0);
-	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	if (LockAcquire(&tag, ExclusiveLock, true,
+					leader.options.refuse) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another run of the pipeline was faster")));
 	leader.locked = true;
 }
 

@@ -132,16 +132,21 @@ vp_live_find(int64 run_id)
 int
 vp_live_find_pipeline(int32 pipeline_id)
 {
+	int			waiting = -1;
+
 	for (int i = 0; i < live->room; i++)
 	{
 		const VpLiveRun *run = &live->runs[i];
 
-		if (run->serial != 0 && run->database == MyDatabaseId &&
-			run->pipeline_id == pipeline_id && run->phase > VP_LIVE_WAITING &&
-			run->phase < VP_LIVE_ENDED)
+		if (run->serial == 0 || run->database != MyDatabaseId ||
+			run->pipeline_id != pipeline_id || run->phase < VP_LIVE_WAITING ||
+			run->phase >= VP_LIVE_ENDED)
+			continue;
+		if (run->phase > VP_LIVE_WAITING)
 			return i;
+		waiting = i;
 	}
-	return -1;
+	return waiting;
 }
 
 /* All but what must stay as it is for those who look at the variable. */

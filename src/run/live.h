@@ -120,7 +120,10 @@ extern int	vp_live_room(void);
 extern VpLiveRun *vp_live_run(int index);
 extern VpLiveWorker *vp_live_worker(int index);
 
-/* Index of the run, or -1. */
+/*
+ * Index of the run, or -1; under the lock.  Of a pipeline's, the one that has
+ * begun, or else one that waits for that.
+ */
 extern int	vp_live_find(int64 run_id);
 extern int	vp_live_find_pipeline(int32 pipeline_id);
 

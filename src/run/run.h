@@ -23,6 +23,7 @@ typedef struct VpRunOptions
 	/* of parallel runs */
 	int			max_workers;	/* 0: the pipeline's */
 	bool		consistent;
+	bool		refuse;			/* fail if the pipeline is being run */
 } VpRunOptions;
 
 typedef struct VpRunResult

@@ -214,6 +214,7 @@ vp_run_sql(PG_FUNCTION_ARGS)
 		.error_on_failure =
 		error_on_failure(vp_arg_text_required(fcinfo, 7, "on_failure")),
 		.consistent = vp_arg_bool(fcinfo, 9, "consistent"),
+		.refuse = overlap == VP_OVERLAP_REFUSE,
 		.timeout = timeout_arg(fcinfo, 10, 0)
 	};
 
