@@ -46,6 +46,45 @@ relations_read(int32 pipeline_id)
 	return oids;
 }
 
+/* Pipelines whose assets it reads. */
+static List *
+pipelines_read(int32 pipeline_id)
+{
+	static VpStatement statement = {
+		"SELECT DISTINCT u.pipeline_id FROM vibepiper.asset a"
+		" JOIN vibepiper.dependency d USING (asset_id)"
+		" JOIN vibepiper.asset u ON u.asset_id = d.upstream_id WHERE a.pipeline_id = $1",
+		1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(pipeline_id);
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *ids = NIL;
+	VpSpi		spi;
+	uint64		n;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, &key, NULL, false);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < n; i++)
+		ids = lappend_int(ids, vp_col_int32(i, 1, 0));
+	vp_spi_close(&spi);
+	return ids;
+}
+
+static void
+check_pipeline(int32 pipeline_id)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, vp_extension()->pipeline, pipeline_id, 0);
+	if (vp_lock_held_by_me(&tag, ExclusiveLock))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this transaction has changed pipeline \"%s\", which a parallel run can't see",
+						vp_pipeline_by_id(pipeline_id)->name),
+				 errhint(HINT)));
+}
+
 static bool
 has_written(Oid relid)
 {
@@ -60,18 +99,13 @@ has_written(Oid relid)
 void
 vp_own_check(const VpPipeline *pipeline)
 {
-	LOCKTAG		tag;
 	ListCell   *lc;
 
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, vp_extension()->pipeline, pipeline->id, 0);
-	if (vp_lock_held_by_me(&tag, ExclusiveLock))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this transaction has changed pipeline \"%s\", which a parallel run can't see",
-						pipeline->name),
-				 errhint(HINT)));
+	check_pipeline(pipeline->id);
 	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		return;
+	foreach(lc, pipelines_read(pipeline->id))
+		check_pipeline(lfirst_int(lc));
 	foreach(lc, relations_read(pipeline->id))
 		if (has_written(lfirst_oid(lc)))
 		ereport(ERROR,
