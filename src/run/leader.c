@@ -733,10 +733,24 @@ end_without_publication(const char *status, int sqlerrcode, const char *error)
 						leader.pipeline->name, leader.record.status, leader.record.error)));
 }
 
-/* What the last attempt recorded isn't true for the next one. */
+/*
+ * What the last attempt recorded isn't true for the next one, and what it
+ * published is of another instant.
+ */
 static void
 forget_tasks(void)
 {
+	MemoryContext old = MemoryContextSwitchTo(leader.context);
+
+	for (int i = 0; i < leader.tasks->state->n; i++)
+	{
+		const VpTaskRecord *task = leader.tasks->task_of[i];
+
+		if (task != NULL && vp_tasks_publishes_each(leader.tasks) &&
+			(task->status == VP_TASK_BUILT || task->status == VP_TASK_UNCHANGED))
+			leader.options.again = bms_add_member(leader.options.again, task->asset_id);
+	}
+	MemoryContextSwitchTo(old);
 	vp_session_start_bookkeeping(false);
 	vp_tasks_delete(leader.record.id);
 	vp_session_commit();

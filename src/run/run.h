@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "nodes/bitmapset.h"
+
 #include "catalog/history.h"
 #include "catalog/pipeline.h"
 #include "compat/compat.h"
@@ -24,6 +26,7 @@ typedef struct VpRunOptions
 	int			max_workers;	/* 0: the pipeline's */
 	bool		consistent;
 	bool		refuse;			/* fail if the pipeline is being run */
+	Bitmapset  *again;			/* ids of assets to compute though fresh */
 } VpRunOptions;
 
 typedef struct VpRunResult

@@ -67,14 +67,21 @@ create_records(VpTasks *tasks, Bitmapset *selected)
  * that its rows are those of another instant than this run's can't be told.
  */
 static Bitmapset *
-nodes_to_retry(const VpState *state, int64 run_id)
+assets_to_retry(int64 run_id)
 {
 	Bitmapset  *ids = NULL;
-	Bitmapset  *nodes = NULL;
 	ListCell   *lc;
 
 	foreach(lc, vp_run_unpublished(run_id))
 		ids = bms_add_member(ids, lfirst_int(lc));
+	return ids;
+}
+
+static Bitmapset *
+nodes_of(const VpState *state, const Bitmapset *ids)
+{
+	Bitmapset  *nodes = NULL;
+
 	for (int i = 0; i < state->n; i++)
 		if (bms_is_member(state->nodes[i].id, ids))
 			nodes = bms_add_member(nodes, i);
@@ -117,8 +124,13 @@ vp_tasks_create(VpPipeline *pipeline, const VpRunOptions *options)
 	create_records(tasks, selected);
 	if (options->force)
 		tasks->forced = selected;
-	else if (options->retry_of != 0)
-		tasks->forced = nodes_to_retry(tasks->state, options->retry_of);
+	else
+	{
+		if (options->retry_of != 0)
+			tasks->forced = nodes_of(tasks->state, assets_to_retry(options->retry_of));
+		tasks->forced = bms_add_members(tasks->forced,
+										nodes_of(tasks->state, options->again));
+	}
 	tasks->to_build = decide_all(tasks);
 	return tasks;
 }
