@@ -811,7 +811,8 @@ end_with_error(void)
 	EmitErrorReport();
 	FlushErrorState();
 	LWLockReleaseAll();
-	vp_crew_dismiss(&leader);	/* before the abort gives up the pipeline's lock */
+	vp_crew_dismiss(&leader);	/* before the abort gives up the pipeline's
+								 * lock */
 	AbortCurrentTransaction();
 	if (leader.recorded)
 		return;
