@@ -165,7 +165,7 @@ BEGIN
         WHEN 'commit' THEN EXECUTE 'COMMIT';
         WHEN 'debug' THEN PERFORM set_config('vibepiper.debug_point', 'worker.begun=error', false);
         WHEN 'run' THEN PERFORM vibepiper.run('po');
-        WHEN 'retry' THEN PERFORM vibepiper.retry_run(1);
+        WHEN 'retry' THEN PERFORM vibepiper.retry_run(max(run_id)) FROM vibepiper.runs;
         WHEN 'wait' THEN PERFORM vibepiper.wait_run(max(run_id)) FROM vibepiper.runs;
         WHEN 'cancel' THEN PERFORM vibepiper.cancel_run(max(run_id)) FROM vibepiper.runs;
         WHEN 'fail' THEN PERFORM po_src.leave('setting'), po_src.leave('lock'); RAISE 'after that';
