@@ -105,6 +105,58 @@ TABLE pp_src.workers;
 SELECT pp_src.go_on(:run_id);
 SELECT vibepiper.define_pipeline('pp', max_workers => 1);
 
+-- A source that is rewritten under the run's snapshot: it begins again with a new one, and mixes nothing
+SELECT pp_src.look('worker.begun') AS run_id \gset
+TRUNCATE pp_src.t;
+INSERT INTO pp_src.t SELECT i, 'new' FROM generate_series(1, 20) i;
+SELECT pp_src.go_on(:run_id);
+SELECT count(*), min(x), max(x) FROM pp.a;
+SELECT asset, status, attempts, rows FROM vibepiper.tasks WHERE run_id = :run_id;
+SELECT status, error, built, failed FROM vibepiper.runs WHERE run_id = :run_id;
+-- a partition that comes and one that is rewritten; one that is new since the snapshot is not in it
+CREATE TABLE pp_src.parted (id int, x text) PARTITION BY RANGE (id);
+CREATE TABLE pp_src.parted1 PARTITION OF pp_src.parted FOR VALUES FROM (1) TO (10);
+CREATE TABLE pp_src.parted2 AS SELECT i AS id, 'two' AS x FROM generate_series(10, 19) i;
+INSERT INTO pp_src.parted SELECT i, 'one' FROM generate_series(1, 9) i;
+SELECT vibepiper.define_asset('pp.a', 'SELECT id, x FROM pp_src.parted', indexes => '{UNIQUE (id),(x)}');
+SELECT pp_src.look('worker.begun') AS run_id \gset
+ALTER TABLE pp_src.parted ATTACH PARTITION pp_src.parted2 FOR VALUES FROM (10) TO (20);
+SELECT pp_src.go_on(:run_id);
+SELECT x, count(*) FROM pp.a GROUP BY 1 ORDER BY 1;
+SELECT pp_src.look('worker.begun') AS run_id \gset
+CREATE TABLE pp_src.parted3 PARTITION OF pp_src.parted FOR VALUES FROM (20) TO (30);
+INSERT INTO pp_src.parted VALUES (20, 'three');
+SELECT pp_src.go_on(:run_id);
+SELECT x, count(*) FROM pp.a GROUP BY 1 ORDER BY 1;
+SELECT pp_src.look('worker.begun') AS run_id \gset
+ALTER TABLE pp_src.parted DETACH PARTITION pp_src.parted1;
+SELECT pp_src.go_on(:run_id);
+SELECT x, count(*) FROM pp.a GROUP BY 1 ORDER BY 1;
+-- What is dropped meanwhile
+SELECT vibepiper.define_asset('pp.a', 'SELECT id, x FROM pp_src.t', indexes => '{UNIQUE (id),(x)}');
+CREATE TABLE pp_src.goes AS SELECT 1 AS x;
+SELECT vibepiper.define_asset('pp.gone', 'SELECT x FROM pp_src.goes'), vibepiper.define_asset('pp.beside', 'SELECT 1 AS x');
+SELECT pg_advisory_lock(7617769);
+SET vibepiper.debug_point = 'leader.publishing=wait';
+SELECT run_id FROM vibepiper.run('pp', 'gone beside', wait => false) \gset
+CALL pp_src.wait_for(1, 0);
+DROP TABLE pp_src.goes CASCADE;
+SELECT pp_src.go_on(:run_id);
+SELECT status, error, built, failed FROM vibepiper.runs WHERE run_id = :run_id;
+SELECT asset, status, error_sqlstate, error_message FROM vibepiper.tasks WHERE run_id = :run_id ORDER BY 1;
+SELECT state FROM vibepiper.assets WHERE asset = 'pp.beside';
+CREATE TABLE pp_src.goes AS SELECT 1 AS x;
+SELECT vibepiper.define_asset('pp.gone', 'SELECT x FROM pp_src.goes');
+SELECT pg_advisory_lock(7617769);
+SET vibepiper.debug_point = 'worker.begun=wait';
+SELECT run_id FROM vibepiper.run('pp', 'gone', wait => false) \gset
+CALL pp_src.wait_for(1, 1);
+DROP TABLE pp_src.goes CASCADE;
+SELECT pp_src.go_on(:run_id);
+SELECT asset, status, error_sqlstate, error_message FROM vibepiper.tasks WHERE run_id = :run_id ORDER BY 1;
+SELECT count(*) FROM pg_class WHERE relnamespace = 'vibepiper_store'::regnamespace AND relname LIKE 'gone%';
+SELECT vibepiper.drop_asset('pp.beside');
+
 -- Counts, at the n-th task: a, b, c have the longest path and are first, then z, z_down is skipped
 SELECT pg_advisory_lock(7617769);
 SELECT vibepiper.invalidate('pp.a');

@@ -290,6 +290,47 @@ SELECT count(*) > 0 AS ran FROM vibepiper.run('pr', parallel => false);
 SELECT pr_src.sqlstate($$SELECT vibepiper.run('pr')$$);
 SELECT pr_src.sqlstate($$SELECT vibepiper.run('pr', wait => false)$$);
 ROLLBACK;
+BEGIN;
+LOCK TABLE pr_src.t IN ACCESS EXCLUSIVE MODE;
+SELECT pr_src.sqlstate($$SELECT vibepiper.run('pr')$$);
+ROLLBACK;
+-- what it would wait for: a lock of this transaction on a table that only a function reads
+CREATE TABLE pr_src.behind AS SELECT 1 AS x;
+CREATE FUNCTION pr_src.look_behind() RETURNS int LANGUAGE plpgsql AS $$BEGIN RETURN (SELECT x FROM pr_src.behind); END$$;
+SELECT vibepiper.define_asset('pr.blocked', 'SELECT pr_src.look_behind() AS x');
+SET deadlock_timeout = '10 ms';
+BEGIN;
+LOCK TABLE pr_src.behind IN ACCESS EXCLUSIVE MODE;
+SELECT vibepiper.run('pr', 'blocked');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+RESET deadlock_timeout;
+SELECT vibepiper.wait_run(max(run_id)) FROM vibepiper.runs;
+SELECT status, error FROM vibepiper.runs ORDER BY run_id DESC LIMIT 1;
+SELECT asset, status FROM vibepiper.run('pr', 'blocked');
+-- a caller who is cancelled ends his run, but not one that was begun without waiting
+SELECT pg_advisory_lock(7617769);
+SET vibepiper.debug_point = 'run.filled=wait';
+SELECT run_id FROM vibepiper.run('pr', 'blocked', force => true, wait => false) \gset
+RESET vibepiper.debug_point;
+SET statement_timeout = '200 ms';
+SELECT vibepiper.wait_run(:run_id);
+SELECT asset FROM vibepiper.run('pr', overlap => 'join');
+RESET statement_timeout;
+SELECT pg_advisory_unlock(7617769);
+SELECT vibepiper.wait_run(:run_id);
+-- each asset under a snapshot of its own
+SELECT asset, status, reason FROM vibepiper.run('pr', '@b', force => true, consistent => false);
+SELECT parallel, status, unchanged FROM vibepiper.runs ORDER BY run_id DESC LIMIT 1;
+-- slots that no longer fit go with the task
+SELECT vibepiper.define_asset('pr.blocked', 'SELECT pr_src.look_behind() AS x, 1 AS more', indexes => '{(x)}');
+SELECT asset, status, reason FROM vibepiper.run('pr', 'blocked');
+SELECT vibepiper.define_asset('pr.blocked', 'SELECT pr_src.look_behind() AS x', storage => 'logged');
+SELECT asset, status, reason FROM vibepiper.run('pr', 'blocked');
+SELECT asset, status, reason FROM vibepiper.run('pr', 'blocked', force => true);
+SELECT asset, status, reason FROM vibepiper.run('pr', 'blocked', force => true);
+SELECT count(*) <= 2 AS few FROM pg_class WHERE relnamespace = 'vibepiper_store'::regnamespace AND relkind = 'r' AND relname LIKE 'blocked\_%';
+TABLE pr.blocked;
 -- read-only: it can't run, but wait
 SELECT run_id FROM vibepiper.run('pr', 'b', force => true, wait => false) \gset
 SET default_transaction_read_only = on;
