@@ -14,6 +14,14 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RETURN SQLSTATE || ' ' || SQLERRM;
 END $$;
+-- Wait until a process of a run waits for this session, which holds the lock of named points
+CREATE PROCEDURE pr_src.wait_for_point() LANGUAGE plpgsql AS $$
+BEGIN
+    WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 7617769 AND NOT granted
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) LOOP
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
 
 -- Two pipelines alike: pr is run in parallel, prs serially
 CREATE FUNCTION pr_src.define(pipeline text) RETURNS TABLE (a text, c text) LANGUAGE sql AS $$
@@ -194,6 +202,7 @@ SELECT pg_advisory_lock(7617769);
 SET vibepiper.debug_point = 'leader.snapshot=wait';
 SELECT run_id, asset, status, reason, rows, elapsed, bytes, error FROM vibepiper.run('pr_down', force => true, wait => false) \gset
 \echo :asset :status :reason :rows :elapsed :bytes :error
+CALL pr_src.wait_for_point();
 RESET vibepiper.debug_point;
 SELECT status, finished_at, error FROM vibepiper.runs WHERE run_id = :run_id;
 SELECT vibepiper.wait_run(:run_id, timeout => '0');
@@ -211,6 +220,7 @@ SELECT pg_advisory_lock(7617769);
 SET vibepiper.debug_point = 'leader.loaded=wait';
 INSERT INTO pr_src.t VALUES (10, '10');
 SELECT run_id FROM vibepiper.run('pr', 'a b', force => true, wait => false) \gset
+CALL pr_src.wait_for_point();
 RESET vibepiper.debug_point;
 SELECT vibepiper.cancel_run(:run_id);
 SELECT pg_advisory_unlock(7617769);
@@ -312,6 +322,7 @@ SELECT asset, status FROM vibepiper.run('pr', 'blocked');
 SELECT pg_advisory_lock(7617769);
 SET vibepiper.debug_point = 'run.filled=wait';
 SELECT run_id FROM vibepiper.run('pr', 'blocked', force => true, wait => false) \gset
+CALL pr_src.wait_for_point();
 RESET vibepiper.debug_point;
 SET statement_timeout = '200 ms';
 SELECT vibepiper.wait_run(:run_id);
