@@ -197,7 +197,7 @@ sub log_is_clean
 	my ($what, $signals) = @_;
 	my $log = slurp_file($node->logfile);
 
-	is(join("\n", $log =~ /^.*(?:PANIC|TRAP).*$/mg), '', "$what: no failed assertion, no panic");
+	is(join("\n", $log =~ /^.*(?:PANIC|TRAP|you don't own a lock).*$/mg), '', "$what: no failed assertion, no panic, no lock lost");
 	is(join("\n", $log =~ /^.*terminated by signal (?!9\b).*$/mg), '', "$what: no crash");
 	is(() = $log =~ /terminated by signal 9\b/g, $signals, "$what: no death but those that were asked for");
 	return;
@@ -397,6 +397,182 @@ for my $death ('the caller is cancelled', 'cancel_run')
 	reading_fits('run', $old, $what);
 	next_run_works('run', $what);
 }
+
+# A run that can't publish, since somebody locks an asset, can be cancelled
+for my $death ('the caller is cancelled', 'cancel_run', 'the leader is terminated')
+{
+	my $what = "$death while the publication waits for a lock";
+	my $old = prepare('run');
+	my $locker = $node->background_psql('postgres');
+	my $lock = lock_points();
+	my $caller = caller_of('run', 'leader.computed=wait');
+
+	ok(waiting_at_point('leader', 1), "$what: all is computed");
+	$locker->query_safe('BEGIN; LOCK TABLE run.total');
+	$lock->quit;
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'vibepiper leader' AND wait_event_type = 'Lock' AND wait_event = 'relation'}),
+		"$what: it does");
+	like(sql($deaths{$death}{sql}), qr/^t$/m, "$what: done");
+	$caller->{run}->finish;
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper%'}), "$what: it waits no more");
+	$locker->query_safe('COMMIT');
+	$locker->quit;
+	all_gone($what);
+	is(last_run('run'), "cancelled: $deaths{$death}{run}", "$what: the run");
+	reading_fits('run', $old, $what);
+	next_run_works('run', $what);
+}
+
+# What fails at the commit of an asset's transaction fails the asset: nothing
+# that it queued for then may run unseen
+{
+	my $what = 'a deferred constraint';
+
+	sql(q{
+		CREATE TABLE strict (n int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+		INSERT INTO strict VALUES (1);
+		CREATE FUNCTION twice() RETURNS int LANGUAGE plpgsql VOLATILE AS $$ BEGIN INSERT INTO public.strict VALUES (1); RETURN 1; END $$;
+		SELECT vibepiper.define_asset('extra.queues', 'SELECT public.twice() AS n');
+	});
+	my ($rc, $out, $err) = $node->psql('postgres', q{SET vibepiper.progress = off; SELECT vibepiper.run('p_extra', 'queues')});
+	like($err, qr/ERROR:  .*failed/, "$what: the caller is told");
+	is(last_run('extra'), 'failed', "$what: the run");
+	is(last_tasks('extra'), 'queues failed', "$what: its task");
+	is(sql('SELECT count(*) FROM strict'), '1', "$what: nothing was written");
+	is(sql($misfits), '', "$what: all fits");
+	sql(q{SELECT vibepiper.drop_asset('extra.queues')});
+}
+log_is_clean('all without a crash', 0);
+
+# ----- many runs that are cancelled at random
+my $seed = int(rand(1 << 30));
+note("seed $seed");
+srand($seed);
+sub cancelled_at_random
+{
+	my ($p, $runs) = @_;
+	my @run = map { 'SET statement_timeout = ' . (1 + int(rand(60))), "SELECT count(*) FROM vibepiper.run('p_$p', force => true)" } 1 .. $runs;
+	my ($out, $err) = ('', '');
+
+	return IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \join(";\n", 'SET vibepiper.progress = off', @run, ''), '>', \$out, '2>', \$err);
+}
+{
+	my $what = '200 runs that are cancelled at random';
+	my $before = sql('SELECT max(run_id) FROM vibepiper.runs');
+
+	$_->finish for map { cancelled_at_random($_, 50) } @modes, 'extra';
+	all_gone($what);
+	note('of these, ' . sql("SELECT string_agg(format('%s %s', n, status), ', ') FROM (SELECT status, count(*) AS n FROM vibepiper.runs WHERE run_id > $before GROUP BY 1) s"));
+	is(sql("SELECT string_agg(DISTINCT error, ', ') FROM vibepiper.runs WHERE run_id > $before AND status <> 'succeeded'"), 'its caller was cancelled or has gone', "$what: why");
+	is(sql("SELECT count(*) FROM vibepiper.runs r JOIN vibepiper.tasks t USING (run_id) WHERE run_id > $before AND r.status = 'succeeded' AND t.status NOT IN ('built', 'unchanged')"), '0', "$what: a success is one");
+	next_run_works($_, "$what ($_)") for @modes, 'extra';
+
+	# every place for a process and for a run is free
+	my $lock = lock_points();
+	my @callers = map { caller_of($_, 'worker.begun=wait', ', max_workers => 1') } @modes, 'extra';
+	ok(waiting_at_point('worker', $room / 2), "$what: as many processes can run as before");
+	is(sql('SELECT count(*) FROM vibepiper.run_progress'), $room / 2, "$what: and as many runs");
+	$lock->quit;
+	for my $caller (@callers)
+	{
+		$caller->{run}->finish;
+		is($caller->{err} . $caller->{out}, "4\n", "$what: they end well");
+	}
+	all_gone($what);
+}
+log_is_clean('many cancellations', 0);
+
+# ----- a crash
+my $cut_off = 'failed: the server, or the process that led the run, ended before it';
+
+sub after_crash
+{
+	my ($p, $old, $published, $what) = @_;
+
+	all_gone($what);
+	is(reading($p), expected(map { $published =~ /\b$_ built/ ? $old + 1 : $old } @assets), "$what: what is published is read");
+	return;
+}
+
+for my $point (@points)
+{
+	my $p = $modes[ $turn++ % @modes ];
+	my $what = "crash at $point->{name} ($p)";
+	my $old = prepare($p);
+	my $before = sql('SELECT max(run_id) FROM vibepiper.runs');
+	my $log = -s $node->logfile;
+	my $caller = caller_of($p, "$point->{name}=crash");
+
+	$caller->{run}->finish;
+	$node->wait_for_log(qr/was terminated by signal 9/, $log);
+	$node->wait_for_log(qr/database system is ready to accept connections/, $log);
+	my $published = $point->{name} eq 'leader.committed' ? $all_built : $p eq 'asset' ? $point->{tasks} : $none;
+	after_crash($p, $old, $published, $what);
+
+	# the row itself is only sure to be there when something later is
+	my $row = sql("SELECT status || coalesce(': ' || error, '') FROM vibepiper.runs WHERE run_id > $before");
+	is($row, $point->{name} eq 'leader.committed' ? 'succeeded' : $row eq '' && $published !~ /built/ ? '' : $cut_off, "$what: the run");
+	next_run_works($p, $what);
+}
+
+# The death of a process, or of all, while two workers work, or the leader is
+# about to commit.  The row of the run is on disk by then.
+my %ends = (
+	'kill -9 of the leader' => { kill => 'leader' },
+	'kill -9 of a worker' => { kill => 'worker' },
+	'kill -9 of the postmaster' => { do => sub { $node->kill9 } },
+	'pg_ctl stop -m immediate' => { do => sub { $node->stop('immediate') } },
+	'pg_ctl stop -m fast' => { do => sub { $node->stop('fast') }, run => 'cancelled: the process that led the run was terminated' });
+my $kills = @points;
+for my $end (sort keys %ends)
+{
+	my $do = $ends{$end};
+
+	for my $place ('run.filled', 'leader.published')
+	{
+		my $kind = $place =~ /^leader/ ? 'leader' : 'worker';
+		next if $do->{kill} && $do->{kill} eq 'worker' && $kind eq 'leader';
+		my $p = $modes[ $turn++ % @modes ];
+		my $what = "$end at $place ($p)";
+		my $old = prepare($p);
+		my $lock = lock_points();
+		my $caller = caller_of($p, "$place=wait", $kind eq 'worker' ? q{, selection => 'even odd'} : '');
+
+		ok(waiting_at_point($kind, $kind eq 'leader' ? 1 : $workers), "$what: there they are") or diag($caller->{err});
+		sql('INSERT INTO dust VALUES (1)');
+		my $log = -s $node->logfile;
+		if ($do->{kill})
+		{
+			kill('KILL', sql('SELECT pid ' . sprintf($on_process, $do->{kill}) . ' LIMIT 1'));
+			$kills++;
+			$node->wait_for_log(qr/was terminated by signal 9/, $log);
+			$node->wait_for_log(qr/database system is ready to accept connections/, $log);
+		}
+		else
+		{
+			$do->{do}->();
+		}
+		$caller->{run}->finish;
+		like($caller->{err}, qr/terminating connection|server closed the connection/, "$what: the caller is told");
+		eval { $lock->quit };
+		if (!$do->{kill})
+		{
+			# a new postmaster refuses to start while a process of the old one lives
+			my $started = 0;
+			for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+			{
+				last if $started = $node->start(fail_ok => 1);
+				select(undef, undef, undef, 0.1);
+				$node->stop('fast', fail_ok => 1);
+			}
+			ok($started, "$what: no process outlives it");
+		}
+		after_crash($p, $old, $p eq 'asset' && $kind eq 'leader' ? $all_built : $none, $what);
+		is(last_run($p), $do->{run} // $cut_off, "$what: the run");
+		next_run_works($p, $what);
+	}
+}
+log_is_clean('crashes', $kills);
 
 $node->stop;
 done_testing();
