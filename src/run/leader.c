@@ -569,6 +569,9 @@ work(void)
 			break;
 		timeout = Min(milliseconds_until(next), milliseconds_until(leader.deadline));
 		timeout = Min(timeout, vp_crew_patience(&leader));
+
+		/* a snapshot of the catalogs would hold back vacuum for the whole run */
+		InvalidateCatalogSnapshotConditionally();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 timeout, PG_WAIT_EXTENSION);
 		vp_crew_look_for_deadlock(&leader);
