@@ -1,0 +1,163 @@
+# Callers of one run who come and go: it goes on as long as one of them waits,
+# or if one did not want to, and is cancelled with the last.
+use strict;
+use warnings;
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('join');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nmax_prepared_transactions = 2\nmax_worker_processes = 16");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION vibepiper;
+	CREATE TABLE src (v int);
+	INSERT INTO src VALUES (0);
+	SELECT vibepiper.define_pipeline('j', max_workers => 1);
+	SELECT vibepiper.define_asset('j.a', 'SELECT v FROM public.src');
+	SELECT vibepiper.define_asset('j.b', 'SELECT v FROM j.a');
+});
+$node->safe_psql('postgres', q{SELECT count(*) FROM vibepiper.run('j', parallel => false)});
+
+# A psql in the background, known by its application_name.
+sub session
+{
+	my ($name, $sql) = @_;
+	my ($out, $err) = ('', '');
+	my $run = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') . " application_name=$name", '-c', $sql ],
+		'<', \undef, '>', \$out, '2>', \$err);
+	return { run => $run, out => \$out, err => \$err, name => $name };
+}
+
+sub ended
+{
+	my ($session) = @_;
+	$session->{run}->finish;
+	return ${ $session->{out} } . ${ $session->{err} };
+}
+
+sub wait_until
+{
+	my ($what, $condition) = @_;
+	$node->poll_query_until('postgres', "SELECT $condition") or die "never came: $what";
+	return;
+}
+
+sub wait_for_point
+{
+	wait_until('a worker at the point', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE l.locktype = 'advisory' AND NOT l.granted AND a.backend_type = 'vibepiper worker')});
+	return;
+}
+
+sub wait_for_waiter
+{
+	my ($name) = @_;
+	wait_until("$name waits", "EXISTS (SELECT FROM pg_stat_activity WHERE application_name = '$name' AND wait_event_type = 'Extension')");
+	return;
+}
+
+# A prepared transaction holds the lock that the point waits for.
+sub start_run
+{
+	$node->safe_psql('postgres', q{UPDATE src SET v = v + 1});
+	$node->safe_psql('postgres', q{BEGIN; SELECT pg_advisory_xact_lock(7617769); PREPARE TRANSACTION 'point'});
+	my $starter = session('starter', q{SET vibepiper.progress = off; SET vibepiper.debug_point = 'worker.begun#2=wait';
+		SELECT asset, status FROM vibepiper.run('j', force => true)});
+	wait_for_point();
+	return $starter;
+}
+
+sub go_on { $node->safe_psql('postgres', q{COMMIT PREPARED 'point'}); return; }
+
+sub joiner
+{
+	my ($name) = @_;
+	my $joiner = session($name, q{SET vibepiper.progress = off; SELECT asset, status FROM vibepiper.run('j', force => true, overlap => 'join')});
+	wait_for_waiter($name);
+	return $joiner;
+}
+
+sub end_session
+{
+	my ($how, $session) = @_;
+	$node->safe_psql('postgres', "SELECT pg_${how}_backend(pid) FROM pg_stat_activity WHERE application_name = '$session->{name}'");
+	return ended($session);
+}
+
+sub last_run
+{
+	return $node->safe_psql('postgres', q{SELECT vibepiper.wait_run(max(run_id)) || coalesce(': ' || max(error) FILTER (WHERE run_id = last), '')
+		FROM (SELECT run_id, error, max(run_id) OVER () AS last FROM vibepiper.runs) r});
+}
+
+sub runs { return $node->safe_psql('postgres', 'SELECT count(*) FROM vibepiper.runs'); }
+sub seen { return $node->safe_psql('postgres', 'SELECT j.a.v || $$ $$ || j.b.v || $$ of $$ || src.v FROM j.a, j.b, src'); }
+
+my $both = "j.a|built\nj.b|built\n";
+my $before = runs();
+
+# all wait to the end, and get the same
+{
+	my $starter = start_run();
+	my @joiners = map { joiner("joiner$_") } 1 .. 3;
+	go_on();
+	is(ended($_), $both, "$_->{name} gets the result") for ($starter, @joiners);
+	is(runs() - $before, 1, 'it was one run');
+}
+
+# the starter's session ends, then one joiner is cancelled: the other gets it
+{
+	my $starter = start_run();
+	my @joiners = map { joiner("joiner$_") } 1 .. 2;
+	like(end_session('terminate', $starter), qr/terminating connection/, 'the starter is gone');
+	like(end_session('cancel', $joiners[0]), qr/canceling statement/, 'a joiner is gone');
+	is($node->safe_psql('postgres', 'SELECT phase FROM vibepiper.run_progress'), 'running', 'the run goes on');
+	go_on();
+	is(ended($joiners[1]), $both, 'the other joiner gets the result');
+	is(last_run(), 'succeeded', 'the run succeeded');
+	is(seen(), '2 2 of 2', 'and is seen');
+}
+
+# all go: it is cancelled with the last
+{
+	my $starter = start_run();
+	my $joiner = joiner('joiner1');
+	end_session('cancel', $joiner);
+	is($node->safe_psql('postgres', 'SELECT phase FROM vibepiper.run_progress'), 'running', 'the run goes on for its starter');
+	end_session('terminate', $starter);
+	is(last_run(), 'cancelled: its caller was cancelled or has gone', 'the run is cancelled with the last');
+	go_on();
+	is(seen(), '2 2 of 3', 'nothing was published');
+}
+
+# a joiner who doesn't wait wants it nevertheless
+{
+	my $starter = start_run();
+	is($node->safe_psql('postgres', q{SET vibepiper.progress = off; SELECT status FROM vibepiper.run('j', force => true, overlap => 'join', wait => false)}),
+		'running', 'a joiner who does not wait');
+	end_session('terminate', $starter);
+	is($node->safe_psql('postgres', 'SELECT phase FROM vibepiper.run_progress'), 'running', 'the run goes on for him');
+	go_on();
+	is(last_run(), 'succeeded', 'the run succeeded');
+	is(seen(), '4 4 of 4', 'and is seen');
+}
+
+# wait_run() keeps no run alive
+{
+	my $starter = start_run();
+	my $waiter = session('waiter', 'SELECT vibepiper.wait_run(max(run_id)) FROM vibepiper.runs');
+	wait_for_waiter('waiter');
+	end_session('terminate', $starter);
+	is(ended($waiter), "cancelled\n", 'who only watches sees that it was cancelled');
+	go_on();
+}
+
+is(runs() - $before, 5, 'five runs in all');
+wait_until('all processes are gone', q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper %')});
+is($node->safe_psql('postgres', 'SELECT count(*) FROM vibepiper.run_progress'), 0, 'and nothing is left in shared memory');
+
+$node->stop;
+done_testing();
