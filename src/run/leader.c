@@ -814,8 +814,13 @@ end_with_error(void)
 	EmitErrorReport();
 	FlushErrorState();
 	LWLockReleaseAll();
-	vp_crew_dismiss(&leader);	/* before the abort gives up the pipeline's
-								 * lock */
+
+	/*
+	 * A cancellation, perhaps the very one, has nothing left to do.  Workers
+	 * go before the abort gives up the pipeline's lock.
+	 */
+	HOLD_CANCEL_INTERRUPTS();
+	vp_crew_dismiss(&leader);
 	AbortCurrentTransaction();
 	if (leader.recorded)
 		return;
