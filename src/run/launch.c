@@ -333,6 +333,7 @@ wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
 		int			nboards;
 		dsm_handle	board;
 		long		timeout;
+		bool		last;
 
 		vp_live_lock();
 		now = run->phase;
@@ -350,8 +351,9 @@ wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
 			MemoryContextDelete(context);
 			return now >= phase;
 		}
+		last = milliseconds_left(until) <= timeout;
 		timeout = Min(timeout, milliseconds_left(until));
-		if (ConditionVariableTimedSleep(&run->changed, timeout, PG_WAIT_EXTENSION))
+		if (ConditionVariableTimedSleep(&run->changed, timeout, PG_WAIT_EXTENSION) && !last)
 		{
 			MemoryContextSwitchTo(context);
 			check_birth(waiter);
