@@ -287,9 +287,13 @@ vp_crew_release(Leader *leader)
 		VpLiveWorker *worker = vp_live_worker(leader->crew[w].index);
 
 		vp_live_lock();
-		worker->stop = true;
-		if (worker->latch != NULL && worker->state != VP_WORKER_GONE)
-			SetLatch(worker->latch);
+		if (worker->serial == leader->serial)	/* else it is another run's by
+												 * now */
+		{
+			worker->stop = true;
+			if (worker->latch != NULL && worker->state != VP_WORKER_GONE)
+				SetLatch(worker->latch);
+		}
 		vp_live_unlock();
 	}
 }
