@@ -41,6 +41,19 @@ machine() {
 # sql [psql argument...]: quiet, unaligned, stops at an error.
 sql() { psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 
+# Execute stdin in one session and print how many milliseconds that took, the
+# session's start and end not counted.
+clocked() {
+	{
+		echo '\o /dev/null'
+		echo 'SELECT clock_timestamp() AS began \gset'
+		cat
+		echo "SELECT round(extract(epoch FROM clock_timestamp() - :'began'::timestamptz) * 1000, 3) AS ms \\gset"
+		echo '\o'
+		echo '\echo :ms'
+	} | sql
+}
+
 # Build the C part for this server; sets $planbench to what AS '...' takes.
 bench_planbench() {
 	mkdir "$folder/planbench"

@@ -9,10 +9,13 @@ of the same round, as told by the arguments:
     A               A alone
     ...<=M          the median is to be at most M
     ...<=M,U        and the upper bound at most U
+    ...>=M          the median is to be at least M
+    ...>=M,L        and the lower bound at least L
+    p99:A<=M        the 99th percentile of A alone, and that it is to be at most M
 
 Prints the median over the rounds, the quartiles, and a bootstrap interval
-that holds the median with 95 % (10,000 resamples, fixed seed); its upper end
-is the upper bound.  Measurements of one side in one round are averaged, so a
+that holds the median with 95 % (10,000 resamples, fixed seed); its ends are the
+lower and the upper bound.  Measurements of one side in one round are averaged, so a
 round may be ABBA.  --unit NAME is printed with everything but ratios.
 """
 import random
@@ -53,24 +56,34 @@ def values_of(rounds, a, op, b):
     return [r[a] - r[b] for r in both]
 
 
-def verdict(median, upper, limits):
+def verdict(value, interval, relation, limits):
     if not limits:
         return ""
     limits = [float(x) for x in limits.split(",")]
-    met = median <= limits[0] and (len(limits) < 2 or upper <= limits[1])
-    wanted = f"wanted <= {limits[0]:g}" + (f", upper <= {limits[1]:g}" if len(limits) > 1 else "")
+    sign, bound, end = (1, "upper", interval[1]) if relation == "<=" else (-1, "lower", interval[0])
+    met = sign * value <= sign * limits[0] and (len(limits) < 2 or sign * end <= sign * limits[1])
+    wanted = f"wanted {relation} {limits[0]:g}" + (f", {bound} {relation} {limits[1]:g}" if len(limits) > 1 else "")
     return f"  {wanted}: {'met' if met else 'MISSED'}"
 
 
+def report_percentile(name, q, values, unit, relation, limits):
+    value = quantile(sorted(values), q)
+    print(f"{name:<34} {value:.4g} {unit}  max {max(values):.4g}  n={len(values)}"
+          f"{verdict(value, (value, value), relation, limits)}")
+
+
 def report(rounds, comparison, unit):
-    match = re.fullmatch(r"([\w.]+)(?:([/-])([\w.]+))?(?:<=([\d.,]+))?", comparison)
+    match = re.fullmatch(r"(?:p([\d.]+):)?([\w.]+)(?:([/-])([\w.]+))?(?:([<>]=)([\d.,]+))?", comparison)
     if not match:
         sys.exit(f"stats.py: cannot read the comparison {comparison!r}")
-    a, op, b, limits = match.groups()
+    percentile, a, op, b, relation, limits = match.groups()
     values = values_of(rounds, a, op, b)
     if not values:
         sys.exit(f"stats.py: no measurements for {comparison!r}")
     name = a if op is None else f"{a} {op} {b}"
+    if percentile:
+        report_percentile(f"p{percentile} of {name}", float(percentile) / 100, values, unit, relation, limits)
+        return
     median = statistics.median(values)
     low, high = interval_of_median(values)
     ordered = sorted(values)
@@ -79,7 +92,7 @@ def report(rounds, comparison, unit):
     print(f"{name:<34} median {number.format(median)}{tail}"
           f"  95 % [{number.format(low)}, {number.format(high)}]"
           f"  quartiles [{number.format(quantile(ordered, 0.25))}, {number.format(quantile(ordered, 0.75))}]"
-          f"  n={len(values)}{verdict(median, high, limits)}")
+          f"  n={len(values)}{verdict(median, (low, high), relation, limits)}")
 
 
 def main(arguments):
