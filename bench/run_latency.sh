@@ -19,7 +19,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.bash"
 : "${RUNS:=300}" "${BLOCK:=20}"
 
-bench_start
+bench_start "shared_buffers = '128MB'"
 sql -f "$bench/fifteen.sql" > /dev/null
 
 # the way to the client and back, between the two statements, is in it
