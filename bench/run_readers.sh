@@ -43,7 +43,7 @@ ended() { sql -c "SELECT count(*) FROM vibepiper.runs WHERE status = '$1' AND (b
 
 # slice SIDE MODE: pgbench's log goes to $folder/log.*
 slice() {
-	local wanted status before pid
+	local status before pid
 	rm -f "$folder"/log.*
 	case $1 in
 		publish) sql -c "UPDATE raw.gate SET open = 1"; status=succeeded ;;

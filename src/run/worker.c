@@ -99,13 +99,26 @@ attach(const VpLaunch *launch)
 	return true;
 }
 
+/* The pipeline as it is now. */
+static void
+read_pipeline(void)
+{
+	MemoryContext old;
+
+	MemoryContextReset(worker.board_context);
+	vp_session_start_bookkeeping(true);
+	old = MemoryContextSwitchTo(worker.board_context);
+	worker.pipeline = vp_pipeline_by_id(worker.run->pipeline_id);
+	MemoryContextSwitchTo(old);
+	vp_session_commit();
+}
+
 /* Is the board that is mapped the newest?  Else map that. */
 static void
 look_at_board(void)
 {
 	dsm_handle	handle;
 	int			nboards;
-	MemoryContext old;
 
 	vp_live_lock();
 	handle = worker.run->board;
@@ -124,12 +137,7 @@ look_at_board(void)
 	vp_staged_end();
 	vp_staged_begin(true);
 
-	MemoryContextReset(worker.board_context);
-	vp_session_start_bookkeeping(true);
-	old = MemoryContextSwitchTo(worker.board_context);
-	worker.pipeline = vp_pipeline_by_id(worker.map.board->pipeline_id);
-	MemoryContextSwitchTo(old);
-	vp_session_commit();
+	read_pipeline();
 	if (worker.pipeline == NULL)
 		ereport(FATAL,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -419,6 +427,9 @@ vp_worker_main(Datum arg)
 	worker.board_context = AllocSetContextCreate(TopMemoryContext, "vibepiper board",
 												 ALLOCSET_DEFAULT_SIZES);
 	vp_session_set_point(worker.run->debug_point);
+
+	/* for the caches: the leader is still busy, and has no task yet */
+	read_pipeline();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	while ((node = wait_for_task()) >= 0)
 		do_task(node);
