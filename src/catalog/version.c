@@ -377,28 +377,100 @@ vp_slots_of_asset(int32 asset_id)
 	return load_slots(&statement, &key);
 }
 
+/* A slot with what is known of its version. */
+typedef struct Holding
+{
+	VpSlot	   *slot;
+	int64		version_id;		/* 0: none */
+	bool		published;
+	bool		ever_published;
+	bool		of_this_run;
+	bool		superseded;		/* by a transaction older than the horizon */
+} Holding;
+
+/* Slots without version first, then by age of the version. */
+static int
+compare_holdings(const ListCell *a, const ListCell *b)
+{
+	const Holding *x = lfirst(a);
+	const Holding *y = lfirst(b);
+
+	if (x->version_id != y->version_id)
+		return x->version_id < y->version_id ? -1 : 1;
+	return x->slot->oid < y->slot->oid ? -1 : x->slot->oid > y->slot->oid;
+}
+
+static List *
+read_holdings(uint64 n)
+{
+	List	   *holdings = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		Holding    *h = palloc0(sizeof(Holding));
+
+		h->slot = palloc0(sizeof(VpSlot));
+		h->slot->oid = vp_col_oid(i, 1);
+		h->slot->asset_id = vp_col_int32(i, 2, 0);
+		h->slot->signature = vp_col_hash(i, 3);
+		h->slot->persistence = vp_col_int32(i, 4, 0);
+		h->slot->version_id = vp_col_int64(i, 5);
+		h->version_id = vp_col_int64(i, 6);
+		h->published = vp_col_bool(i, 7);
+		h->ever_published = vp_col_bool(i, 8);
+		h->of_this_run = vp_col_bool(i, 9);
+		h->superseded = vp_col_bool(i, 10);
+		holdings = lappend(holdings, h);
+	}
+	list_sort(holdings, compare_holdings);
+	return holdings;
+}
+
+/*
+ * The statement is kept simple, and what versions are wanted is found out
+ * here: a plan that is made once then serves for all assets.
+ */
 List *
 vp_slots_reusable(int32 asset_id, FullTransactionId horizon, int keep_versions,
 				  int64 current_run)
 {
 	static VpStatement statement = {
-		SLOT_COLUMNS
-		"LEFT JOIN vibepiper.version v ON v.version_id = s.version_id"
-		" WHERE s.asset_id = $1 AND (v.version_id IS NULL OR ("
-		" NOT v.published AND v.run_id <> $4"
-		" AND (v.superseded_by < $2 OR NOT v.ever_published)"
-		" AND v.version_id NOT IN (SELECT k.version_id FROM vibepiper.version k"
-		"  WHERE k.asset_id = $1 AND k.ever_published"
-		"  ORDER BY k.published DESC, k.version_id DESC LIMIT $3)))"
-		" ORDER BY v.version_id NULLS FIRST, s.slot",
-		4, {INT4OID, XID8OID, INT8OID, INT8OID}
+		"SELECT s.slot, s.asset_id, s.signature, ascii(s.persistence::text),"
+		" s.version_id, v.version_id, v.published, v.ever_published, v.run_id = $3,"
+		" v.superseded_by < $2 FROM vibepiper.slot s"
+		" LEFT JOIN vibepiper.version v ON v.version_id = s.version_id"
+		" WHERE s.asset_id = $1", 3, {INT4OID, XID8OID, INT8OID}
 	};
-	Datum		values[4] = {
+	Datum		values[3] = {
 		Int32GetDatum(asset_id), FullTransactionIdGetDatum(horizon),
-		Int64GetDatum(keep_versions), Int64GetDatum(current_run)
+		Int64GetDatum(current_run)
 	};
+	MemoryContext caller = CurrentMemoryContext;
+	VpSpi		spi;
+	uint64		n;
+	List	   *holdings;
+	List	   *slots = NIL;
+	int			kept = 0;
 
-	return load_slots(&statement, values);
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, values, NULL, false);
+	MemoryContextSwitchTo(caller);
+	holdings = read_holdings(n);
+	vp_spi_close(&spi);
+
+	/* the published one is kept, and of the others the newest */
+	for (int i = 0; i < list_length(holdings); i++)
+		kept += ((Holding *) list_nth(holdings, i))->published;
+	for (int i = list_length(holdings) - 1; i >= 0; i--)
+	{
+		const Holding *h = list_nth(holdings, i);
+
+		if (h->published || (h->ever_published && kept++ < keep_versions) || h->of_this_run ||
+			(h->ever_published && !h->superseded))
+			continue;
+		slots = lcons(h->slot, slots);
+	}
+	return slots;
 }
 
 void

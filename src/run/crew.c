@@ -183,10 +183,10 @@ vp_crew_collect(Leader *leader, void (*ended) (int node))
 			worker->state = VP_WORKER_IDLE;
 		vp_live_unlock();
 		gone = state == VP_WORKER_GONE || never_came(leader, w);
-		if (gone && node < 0 && ++leader->stillborn >= MAX_STILLBORN)
+		if (gone && !worker->connected && ++leader->stillborn >= MAX_STILLBORN)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-					 errmsg("background workers of the run end before they have done anything"),
+					 errmsg("background workers of the run end before they are connected to the database"),
 					 errhint("See the server's log.")));
 		if (gone && node >= 0 &&
 			vp_board_task(leader->map.board, node)->status == VP_TASK_WAITING)

@@ -29,11 +29,13 @@
 #include "storage/lwlock.h"
 #include "storage/pmsignal.h"
 #include "storage/proc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "catalog/asset.h"
 #include "catalog/version.h"
+#include "common/deadline.h"
 #include "common/extension.h"
 #include "common/point.h"
 #include "compat/compat.h"
@@ -44,6 +46,7 @@
 #include "run/session.h"
 
 #define MAX_SNAPSHOTS 5
+#define TIMED_OUT "the run exceeded its timeout"
 
 static Leader leader;
 
@@ -634,7 +637,10 @@ attempt(void)
 	vp_session_commit_asynchronously();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	VP_POINT("leader.snapshot");
+	set_phase(VP_LIVE_LOADING);
+	vp_deadline_set(leader.deadline);
 	prepare_attempt();
+	vp_deadline_clear();
 	if (!leader.options.consistent)
 		PopActiveSnapshot();
 	VP_POINT("leader.loaded");
@@ -666,7 +672,7 @@ lock_assets(void)
 			(task->status != VP_TASK_BUILT && task->status != VP_TASK_UNCHANGED))
 			continue;
 		LockRelationOid(node->stub, AccessShareLock);
-		if (vp_asset_by_id(node->id) != NULL)
+		if (get_rel_relkind(node->stub) != '\0')
 			continue;
 		error = palloc0(sizeof(ErrorData));
 		error->sqlerrcode = ERRCODE_UNDEFINED_OBJECT;
@@ -703,6 +709,7 @@ static void
 publish(void)
 {
 	enter_phase(VP_LIVE_ENDING);
+	vp_deadline_set(leader.deadline);
 	vp_session_start_bookkeeping(true);
 	MemoryContextSwitchTo(leader.attempt_context);
 	VP_POINT("leader.publishing");
@@ -718,6 +725,7 @@ publish(void)
 	vp_run_finish(&leader.record);
 	CHECK_FOR_INTERRUPTS();
 	vp_session_commit();
+	vp_deadline_clear();
 	leader.recorded = true;
 	log_failures();
 	VP_POINT("leader.committed");
@@ -790,8 +798,7 @@ lead(void)
 									"sources were rewritten under each of its snapshots");
 			break;
 		case STOP_TIMEOUT:
-			end_without_publication("failed", ERRCODE_QUERY_CANCELED,
-									"the run exceeded its timeout");
+			end_without_publication("failed", ERRCODE_QUERY_CANCELED, TIMED_OUT);
 			break;
 		case STOP_NO_WORKER:
 			end_without_publication("failed", ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
@@ -807,6 +814,7 @@ lead(void)
 static void
 end_with_error(void)
 {
+	bool		timed_out = vp_deadline_passed();
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(leader.context);
@@ -820,12 +828,15 @@ end_with_error(void)
 	 * go before the abort gives up the pipeline's lock.
 	 */
 	HOLD_CANCEL_INTERRUPTS();
+	vp_deadline_clear();
 	vp_crew_dismiss(&leader);
 	AbortCurrentTransaction();
 	if (leader.recorded)
 		return;
 	if (leader.run->cancel)
 		end_without_publication("cancelled", error->sqlerrcode, who_cancelled());
+	else if (timed_out)
+		end_without_publication("failed", ERRCODE_QUERY_CANCELED, TIMED_OUT);
 	else
 		end_without_publication(error->sqlerrcode == ERRCODE_QUERY_CANCELED ?
 								"cancelled" : "failed", error->sqlerrcode, error->message);

@@ -76,7 +76,8 @@ typedef struct Leader
 	int			ncrew;
 	int			running;		/* tasks */
 	bool		alone;			/* the one that runs wants to be alone */
-	int			stillborn;		/* workers that ended before their first task */
+	int			stillborn;		/* workers that ended before they were
+								 * connected */
 	TimestampTz short_since;	/* when no worker was to be had; 0: there are */
 	TimestampTz stopped_at;		/* when tasks were last asked to stop */
 	TimestampTz looked_at;		/* when deadlocks were last looked for */

@@ -102,6 +102,7 @@ typedef struct VpLiveWorker
 	int			pid;			/* 0: not there yet */
 	Latch	   *latch;
 	int			node;			/* its task */
+	bool		connected;		/* to the database */
 	bool		stop;			/* it is to end */
 	Oid			database;
 	int32		asset_id;

@@ -150,13 +150,15 @@ vp_run_raise_failure(const VpRunResult *result)
 	StringInfoData detail;
 	int			failed = 0;
 	int			skipped = 0;
+	int			cancelled = 0;
 
 	initStringInfo(&detail);
 	for (int i = 0; i < result->ntasks; i++)
 	{
 		const VpTaskRecord *task = &result->tasks[i];
 
-		skipped += task->status == VP_TASK_SKIPPED || task->status == VP_TASK_CANCELLED;
+		skipped += task->status == VP_TASK_SKIPPED;
+		cancelled += task->status == VP_TASK_CANCELLED;
 		if (task->status != VP_TASK_FAILED)
 			continue;
 		failed++;
@@ -166,6 +168,8 @@ vp_run_raise_failure(const VpRunResult *result)
 	}
 	if (skipped > 0)
 		appendStringInfo(&detail, "\n%d skipped.", skipped);
+	if (cancelled > 0)
+		appendStringInfo(&detail, "\n%d cancelled.", cancelled);
 	ereport(ERROR,
 			(errcode(ERRCODE_SQL_ROUTINE_EXCEPTION),
 			 errmsg("run of pipeline \"%s\": %d of %d assets failed",

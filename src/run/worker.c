@@ -323,7 +323,12 @@ run_task(int node, VpTaskRecord *task, bool may_repeat, bool *misfit)
 	if (task->stored || (*misfit && may_repeat))
 		return;
 	if (task->status != VP_TASK_CANCELLED)
+	{
+		/* a wish to stop comes too late for a task that has failed */
+		HOLD_CANCEL_INTERRUPTS();
 		store_record(task);
+		RESUME_CANCEL_INTERRUPTS();
+	}
 	hand_over(node, task, NULL, *misfit);
 }
 
@@ -427,6 +432,10 @@ vp_worker_main(Datum arg)
 	worker.board_context = AllocSetContextCreate(TopMemoryContext, "vibepiper board",
 												 ALLOCSET_DEFAULT_SIZES);
 	vp_session_set_point(worker.run->debug_point);
+
+	vp_live_lock();
+	worker.self->connected = true;
+	vp_live_unlock();
 
 	/* for the caches: the leader is still busy, and has no task yet */
 	read_pipeline();
