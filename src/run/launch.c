@@ -558,8 +558,9 @@ vp_launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, 
 	{
 		if (!free && wait)
 			free = pass_gate(pipeline, true);
-		/* forced, there is something to do: the leader will see */
-		if (free && !options->force && options->retry_of == 0)
+		/* else there is something to do, and the leader will see what */
+		if (free && (options->selection != NULL ||
+					 (!options->force && options->retry_of == 0)))
 			result = run_nothing(pipeline, options);
 		if (result == NULL)
 			result = start_and_wait(pipeline, options, wait);
