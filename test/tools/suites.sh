@@ -86,25 +86,31 @@ show_failure() {
 	[ "$rc" -lt 2 ] || { echo "-- end of the server's log:"; tail -n 40 "$server_dir/server.log"; }
 }
 
-# tap_suite NAME...: a file counts as one test.
+# tap_suite NAME...: a file counts as one test.  They wait more than they
+# compute, so two run at a time, each with servers of its own.
 tap_suite() {
-	local pgxs out name rc log
+	local pgxs name rc log
 	[ $# -gt 0 ] || return 0
 	pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../..
+	for name; do as_server_user mkdir -p "$server_dir/results/tap/$name"; done
+	cd "$server_dir/tree/test"
+	# shellcheck disable=SC2016
+	in_group - as_server_user env TAP_RESULTS="$server_dir/results/tap" TAP_LIB="$pgxs/src/test/perl" \
+		PG_REGRESS="$pgxs/src/test/regress/pg_regress" PGPORT=65432 sh -c '
+			printf "%s\n" "$@" | xargs -P 2 -I NAME sh -c "
+				out=\$TAP_RESULTS/NAME rc=0
+				export TESTDIR=\$out TESTDATADIR=\$out/tmp_check TESTLOGDIR=\$out/tmp_check/log
+				prove -I \"\$TAP_LIB\" t/NAME.pl > \$out/output.log 2>&1 || rc=\$?
+				echo \$rc > \$out/rc
+				echo \"-- tap/NAME has ended\""' sh "$@" || true
+	cd "$server_dir"
 	for name; do
-		out=$server_dir/results/tap/$name
-		log=$out/output.log
-		as_server_user mkdir -p "$out"
-		rc=0
-		cd "$server_dir/tree/test"
-		in_group "$log" as_server_user env TESTDIR="$out" TESTDATADIR="$out/tmp_check" TESTLOGDIR="$out/tmp_check/log" \
-			PG_REGRESS="$pgxs/src/test/regress/pg_regress" PGPORT=65432 \
-			prove -I "$pgxs/src/test/perl" "t/$name.pl" || rc=$?
-		cd "$server_dir"
-		if [ $rc != 0 ]; then
+		log=$server_dir/results/tap/$name/output.log
+		rc=$(cat "$server_dir/results/tap/$name/rc" 2> /dev/null || echo 1)
+		if [ "$rc" != 0 ]; then
 			fail "tap/$name"
 			cat "$log"
-			tail -n 15 "$out"/tmp_check/log/regress_log_* 2> /dev/null || true
+			tail -n 15 "$server_dir/results/tap/$name"/tmp_check/log/regress_log_* 2> /dev/null || true
 		elif grep -q 'skipped:' "$log"; then
 			echo "skipped   tap/$name: $(sed -n 's/.*skipped: *//p' "$log" | head -n 1)"
 		else
