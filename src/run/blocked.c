@@ -16,6 +16,7 @@
 
 #include "common/names.h"
 #include "run/blocked.h"
+#include "run/live.h"
 
 static List *
 blockers_of(int pid)
@@ -42,6 +43,7 @@ waits_for_me(int pid)
 	{
 		CHECK_FOR_INTERRUPTS();
 		pids = list_concat_unique_int(pids, blockers_of(list_nth_int(pids, i)));
+		pids = list_concat_unique_int(pids, vp_live_awaited_by(list_nth_int(pids, i)));
 		if (list_member_int(pids, MyProcPid))
 			return true;
 	}

@@ -3,8 +3,8 @@
  *	  Waits that the server's deadlock detector can't see.
  *
  * A caller waits for its run, and a run's leader for its workers, without a
- * lock.  If a worker waits, directly or through other sessions, for a lock of
- * one of these two, nobody gets on.
+ * lock.  If a worker waits, directly or through other sessions and other runs,
+ * for a lock of one of these two, nobody gets on.
  */
 #ifndef VP_BLOCKED_H
 #define VP_BLOCKED_H

@@ -190,6 +190,7 @@ leave_on_error(int code, Datum arg)
 	Waiter	   *waiter = (Waiter *) DatumGetPointer(arg);
 
 	ConditionVariableCancelSleep();
+	vp_live_wait_for(0);
 
 	/* the resource owner unmaps it */
 	waiter->map.segment = NULL;
@@ -327,6 +328,7 @@ wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
 	MemoryContext context = AllocSetContextCreate(caller, "vibepiper wait",
 												  ALLOCSET_DEFAULT_SIZES);
 
+	vp_live_wait_for(run->serial);
 	for (;;)
 	{
 		VpLivePhase now;
@@ -348,6 +350,7 @@ wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
 		if (now >= phase || milliseconds_left(until) <= 0)
 		{
 			ConditionVariableCancelSleep();
+			vp_live_wait_for(0);
 			MemoryContextDelete(context);
 			return now >= phase;
 		}

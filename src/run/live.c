@@ -16,6 +16,13 @@
 
 #include "run/live.h"
 
+/* A backend that waits for a run. */
+typedef struct VpLiveWait
+{
+	int			pid;			/* 0: free */
+	int64		serial;			/* of the run */
+} VpLiveWait;
+
 typedef struct VpLive
 {
 	LWLock	   *lock;
@@ -23,10 +30,12 @@ typedef struct VpLive
 	int64		last_serial;
 	VpLiveRun	runs[FLEXIBLE_ARRAY_MEMBER];
 	/* VpLiveWorker workers[room] */
+	/* VpLiveWait waits[MaxBackends] */
 } VpLive;
 
 static VpLive *live = NULL;
 static VpLiveWorker *workers = NULL;
+static VpLiveWait *waits = NULL;
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
@@ -38,9 +47,16 @@ runs_size(void)
 }
 
 static Size
+workers_size(void)
+{
+	return MAXALIGN(mul_size(max_worker_processes, sizeof(VpLiveWorker)));
+}
+
+static Size
 live_size(void)
 {
-	return add_size(runs_size(), mul_size(max_worker_processes, sizeof(VpLiveWorker)));
+	return add_size(add_size(runs_size(), workers_size()),
+					mul_size(MaxBackends, sizeof(VpLiveWait)));
 }
 
 static void
@@ -62,6 +78,7 @@ startup(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	live = ShmemInitStruct("vibepiper runs", live_size(), &found);
 	workers = (VpLiveWorker *) ((char *) live + runs_size());
+	waits = (VpLiveWait *) ((char *) workers + workers_size());
 	if (!found)
 	{
 		memset(live, 0, live_size());
@@ -248,6 +265,53 @@ vp_live_claim_worker(int64 serial)
 	}
 	vp_live_unlock();
 	return found;
+}
+
+void
+vp_live_wait_for(int64 serial)
+{
+	int			pid = serial != 0 ? 0 : MyProcPid;
+
+	vp_live_lock();
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		if (waits[i].pid != pid)
+			continue;
+		waits[i].pid = serial != 0 ? MyProcPid : 0;
+		waits[i].serial = serial;
+		break;
+	}
+	vp_live_unlock();
+}
+
+List *
+vp_live_awaited_by(int pid)
+{
+	int		   *pids = palloc(sizeof(int) * (live->room + 1));
+	int64		serial = 0;
+	List	   *list = NIL;
+	int			n = 0;
+
+	vp_live_lock();
+	for (int i = 0; i < MaxBackends && serial == 0; i++)
+		if (waits[i].pid == pid)
+			serial = waits[i].serial;
+	for (int i = 0; i < live->room; i++)
+	{
+		const VpLiveRun *run = &live->runs[i];
+
+		if (run->serial == 0 || run->phase == VP_LIVE_ENDED || run->leader_pid == 0)
+			continue;
+		if (run->serial == serial && run->leader_pid != MyProcPid)
+			pids[n++] = run->leader_pid;
+		for (int w = 0; run->leader_pid == pid && w < live->room; w++)
+			if (workers[w].serial == run->serial && workers[w].pid != 0)
+				pids[n++] = workers[w].pid;
+	}
+	vp_live_unlock();
+	for (int i = 0; i < n; i++)
+		list = lappend_int(list, pids[i]);
+	return list;
 }
 
 /*

@@ -148,6 +148,19 @@ extern void vp_live_cancel(VpLiveRun *run);
 extern int	vp_live_claim_worker(int64 serial);
 
 /*
+ * This backend waits for the run, until it says so with 0: who looks for
+ * deadlocks wants to know.
+ */
+extern void vp_live_wait_for(int64 serial);
+
+/*
+ * Pids of whom the process waits for without a lock: a caller for the leader
+ * of its run, a leader for its workers.  Of callers that wait for this very
+ * process nothing is said: they look by themselves.
+ */
+extern List *vp_live_awaited_by(int pid);
+
+/*
  * Runs of the pipeline that are still called running though nobody leads them:
  * write down that they failed.
  */
