@@ -142,6 +142,15 @@ note_lost_task(Leader *leader, int node)
 	vp_board_write_record(leader->map.board, node, &task, NULL);
 }
 
+/* A worker ended before it could begin its task: another one may do it. */
+static void
+give_back(Leader *leader, int node)
+{
+	vp_ready_queue(leader->ready, node);
+	leader->running--;
+	leader->alone = false;
+}
+
 /* It is gone; its place is free. */
 static void
 bury(Leader *leader, int w)
@@ -166,6 +175,31 @@ never_came(const Leader *leader, int w)
 		vp_live_worker(leader->crew[w].index)->state == VP_WORKER_STARTING;
 }
 
+/*
+ * Several in a row were not connected to the database.  Those that are go on
+ * alone.
+ */
+static void
+note_stillborn(Leader *leader)
+{
+	int			connected = 0;
+
+	if (++leader->stillborn < MAX_STILLBORN)
+		return;
+	for (int w = 0; w < leader->ncrew; w++)
+	{
+		const VpLiveWorker *worker = vp_live_worker(leader->crew[w].index);
+
+		connected += worker->connected && worker->state != VP_WORKER_GONE;
+	}
+	if (connected == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("background workers of the run end before they are connected to the database"),
+				 errhint("See the server's log.")));
+	leader->max_workers = Min(leader->max_workers, connected);
+}
+
 void
 vp_crew_collect(Leader *leader, void (*ended) (int node))
 {
@@ -183,11 +217,13 @@ vp_crew_collect(Leader *leader, void (*ended) (int node))
 			worker->state = VP_WORKER_IDLE;
 		vp_live_unlock();
 		gone = state == VP_WORKER_GONE || never_came(leader, w);
-		if (gone && !worker->connected && ++leader->stillborn >= MAX_STILLBORN)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-					 errmsg("background workers of the run end before they are connected to the database"),
-					 errhint("See the server's log.")));
+		if (gone && !worker->connected)
+		{
+			if (node >= 0)
+				give_back(leader, node);
+			node = -1;
+			note_stillborn(leader);
+		}
 		if (gone && node >= 0 &&
 			vp_board_task(leader->map.board, node)->status == VP_TASK_WAITING)
 			note_lost_task(leader, node);

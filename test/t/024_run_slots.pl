@@ -277,6 +277,25 @@ for my $object ('ROLE clerk', 'DATABASE postgres')
 	sql("ALTER $object RESET ALL");
 }
 processes_are(0, 'settings');
+
+# workers that can't connect: the one that did takes their tasks
+{
+	my $what = 'no further worker can connect';
+	sql('CREATE ROLE leaver LOGIN IN ROLE etl; SET ROLE etl; ' . join('; ', map { "SELECT vibepiper.define_asset('theirs.more$_', 'SELECT n FROM theirs.b')" } 1 .. 4));
+	sql($news);
+	my $points = lock_key($key);
+	my $run = sql(q{SET vibepiper.debug_point = 'leader.loaded=wait'; SET SESSION AUTHORIZATION leaver;
+		SELECT run_id FROM vibepiper.run('theirs', force => true, max_workers => 3, wait => false)});
+	ok($node->poll_query_until('postgres', q{SELECT (SELECT count(*) FROM vibepiper.run_workers JOIN pg_stat_activity USING (pid) WHERE backend_type = 'vibepiper worker' AND state = 'idle') = 1
+		AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'vibepiper leader' AND wait_event = 'advisory')}), "$what: there is one");
+	sql('DROP ROLE leaver');
+	my $log = -s $node->logfile;
+	$points->quit;
+	is(sql("SELECT vibepiper.wait_run($run)"), 'succeeded', "$what: the run");
+	is(sql("SELECT string_agg(DISTINCT status || ' ' || attempts, ', ') || ' ' || count(*) FROM vibepiper.tasks WHERE run_id = $run"), 'built 1 6', "$what: its tasks");
+	like(slurp_file($node->logfile, $log), qr/FATAL:  role .*does not exist/, "$what: it is so");
+	quiet($what);
+}
 quiet('at the end');
 
 my $log = slurp_file($node->logfile);
