@@ -39,7 +39,7 @@ like($err, qr/p\.strict has no stored version/, 'on_miss error');
 like($standby->safe_psql('postgres', 'SET enable_seqscan = off; EXPLAIN SELECT i FROM p.logged WHERE i = 3'), qr/Index/, 'indexes are used');
 
 for my $call (
-	q{run('p', parallel => false)}, q{define_pipeline('q')}, q{define_asset('p.x', 'SELECT 1 AS x')}, q{define_assets('p', '[]')},
+	q{run('p')}, q{run('p', force => true, wait => false)}, q{run('p', overlap => 'join')}, q{retry_run(1)}, q{run('p', parallel => false)}, q{define_pipeline('q')}, q{define_asset('p.x', 'SELECT 1 AS x')}, q{define_assets('p', '[]')},
 	q{define_assets('p', '[]', dry_run => true)}, q{drop_asset('p.over')}, q{drop_pipeline('p')}, q{invalidate('p.over')},
 	q{purge('p')}, q{rollback('p', 1)}, q{release('p')})
 {

@@ -155,7 +155,18 @@ my $before = runs();
 	go_on();
 }
 
-is(runs() - $before, 5, 'five runs in all');
+# a caller's client is killed: the server sees it if it is told to look
+{
+	$node->safe_psql('postgres', q{ALTER DATABASE postgres SET client_connection_check_interval = '50ms'});
+	my $starter = start_run();
+	$node->safe_psql('postgres', q{ALTER DATABASE postgres RESET client_connection_check_interval});
+	$starter->{run}->kill_kill;
+	is(last_run(), 'cancelled: its caller was cancelled or has gone', 'the run of a client that was killed is cancelled');
+	go_on();
+	is(seen(), '4 4 of 6', 'nothing was published');
+}
+
+is(runs() - $before, 6, 'six runs in all');
 wait_until('all processes are gone', q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper %')});
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vibepiper.run_progress'), 0, 'and nothing is left in shared memory');
 
