@@ -19,6 +19,7 @@
 #include "common/extension.h"
 #include "common/spi.h"
 #include "common/nearest.h"
+#include "compat/compat.h"
 
 #define PIPELINE_COLUMNS \
 	"SELECT p.pipeline_id, p.name, c.relowner, p.max_workers, p.publish, p.storage," \
@@ -150,6 +151,16 @@ vp_pipelines_of_owner(Oid owner)
 	};
 
 	return load(&statement, ObjectIdGetDatum(owner));
+}
+
+void
+vp_pipeline_let_go(const VpPipeline *pipeline)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, pipeline->view);
+	if (vp_lock_held_by_me(&tag, AccessShareLock))
+		UnlockRelationOid(pipeline->view, AccessShareLock);
 }
 
 static List *

@@ -50,6 +50,13 @@ extern void vp_pipeline_insert(VpPipeline *pipeline);
 extern void vp_pipeline_update(const VpPipeline *pipeline);
 extern void vp_pipeline_delete(int32 id);
 
+/*
+ * Whoever finds a pipeline holds a lock on its view, which dropping it waits
+ * for.  Before it waits for the pipeline's lock it had better not; afterwards
+ * the pipeline is to be found anew.
+ */
+extern void vp_pipeline_let_go(const VpPipeline *pipeline);
+
 /* Serializes definitions and runs of one pipeline until end of transaction. */
 extern void vp_pipeline_lock(int32 id);
 

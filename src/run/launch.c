@@ -425,12 +425,17 @@ raise_outcome(const VpRunResult *result, bool error_on_failure)
 
 /* ----- one run at a time ----- */
 
-/* May a run begin now?  Else wait for that, if asked to. */
+/*
+ * May a run begin now?  Else wait for that, if asked to; meanwhile the pipeline
+ * may be dropped.
+ */
 static bool
 pass_gate(const VpPipeline *pipeline, bool wait)
 {
 	LOCKTAG		tag;
 
+	if (wait)
+		vp_pipeline_let_go(pipeline);
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, vp_extension()->pipeline, pipeline->id, 0);
 	if (LockAcquire(&tag, ExclusiveLock, true, !wait) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
@@ -560,7 +565,11 @@ vp_launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, 
 	else
 	{
 		if (!free && wait)
+		{
 			free = pass_gate(pipeline, true);
+			pipeline = vp_pipeline_by_name(pipeline->name);
+			vp_pipeline_check_owner(pipeline);
+		}
 		/* else there is something to do, and the leader will see what */
 		if (free && (options->selection != NULL ||
 					 (!options->force && options->retry_of == 0)))

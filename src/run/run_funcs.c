@@ -187,12 +187,13 @@ check_can_run(const char *function)
 }
 
 static VpRunResult *
-run_serially(const char *name, const VpRunOptions *options)
+run_serially(VpPipeline *pipeline, const VpRunOptions *options)
 {
-	VpPipeline *pipeline = vp_pipeline_by_name(name);
-
+	vp_pipeline_let_go(pipeline);
 	vp_pipeline_lock(pipeline->id);
-	return vp_run_serial(vp_pipeline_by_name(name), options);
+	pipeline = vp_pipeline_by_name(pipeline->name);
+	vp_pipeline_check_owner(pipeline);
+	return vp_run_serial(pipeline, options);
 }
 
 /*
@@ -220,7 +221,7 @@ vp_run_sql(PG_FUNCTION_ARGS)
 
 	check_can_run("run()");
 	put_result(fcinfo, parallel ? vp_launch(pipeline, &options, overlap, wait) :
-			   run_serially(pipeline->name, &options), wait || !parallel);
+			   run_serially(pipeline, &options), wait || !parallel);
 	return (Datum) 0;
 }
 
@@ -278,7 +279,7 @@ vp_retry_run_sql(PG_FUNCTION_ARGS)
 				 errmsg("run " INT64_FORMAT " succeeded: there is nothing to retry",
 						run->id)));
 	put_result(fcinfo, parallel ? vp_launch(pipeline, &options, VP_OVERLAP_WAIT, wait) :
-			   run_serially(pipeline->name, &options), wait || !parallel);
+			   run_serially(pipeline, &options), wait || !parallel);
 	return (Datum) 0;
 }
 
