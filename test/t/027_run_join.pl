@@ -161,6 +161,7 @@ my $before = runs();
 	my $starter = start_run();
 	$node->safe_psql('postgres', q{ALTER DATABASE postgres RESET client_connection_check_interval});
 	$starter->{run}->kill_kill;
+	wait_until('the run has ended', q{NOT EXISTS (SELECT FROM vibepiper.run_progress)});
 	is(last_run(), 'cancelled: its caller was cancelled or has gone', 'the run of a client that was killed is cancelled');
 	go_on();
 	is(seen(), '4 4 of 6', 'nothing was published');

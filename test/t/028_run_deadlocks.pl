@@ -63,7 +63,11 @@ sub wanted
 
 my $run_p1 = q{SELECT asset, status FROM vibepiper.run('p1', force => true)};
 my $run_p2 = q{SELECT asset, status FROM vibepiper.run('p2', force => true)};
-sub last_run { return $node->safe_psql('postgres', "SELECT vibepiper.wait_run(run_id) || coalesce(': ' || error, '') FROM vibepiper.runs WHERE pipeline = '$_[0]' ORDER BY run_id DESC LIMIT 1"); }
+sub last_run
+{
+	wait_until('no run is in progress', q{NOT EXISTS (SELECT FROM vibepiper.run_progress)});
+	return $node->safe_psql('postgres', "SELECT status || coalesce(': ' || error, '') FROM vibepiper.runs WHERE pipeline = '$_[0]' ORDER BY run_id DESC LIMIT 1");
+}
 
 # Two callers, each with what the other's run wants: the one who looks is told.
 {
