@@ -104,7 +104,8 @@ deadline_of(const VpBuild *build, const VpAsset *asset, TimestampTz started_at)
 	TimestampTz own = asset->options.timeout == NULL ? DT_NOEND :
 	vp_deadline_after(started_at, asset->options.timeout);
 
-	return Min(own, build->deadline);
+	/* 0: none, as for the server's timeouts */
+	return Min(own == started_at ? DT_NOEND : own, build->deadline);
 }
 
 /* Fill a slot and make a version of it; NULL if the rows are unchanged. */

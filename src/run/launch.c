@@ -10,11 +10,15 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "libpq/libpq.h"
+#include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/proc.h"
+#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -91,13 +95,16 @@ raise_no_process(void)
 					 max_worker_processes)));
 }
 
-/* A free entry in shared memory: there are as many as processes. */
+/*
+ * A free entry in shared memory: there are as many as processes.  Or
+ * VP_LIVE_BUSY, for a run that is to be the only one of its pipeline's.
+ */
 static int
-claim_run(TimestampTz start)
+claim_run(const VpPipeline *pipeline, bool only, TimestampTz start)
 {
 	int			index;
 
-	while ((index = vp_live_claim()) < 0)
+	while ((index = vp_live_claim(pipeline->id, only)) == VP_LIVE_NONE_FREE)
 	{
 		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), worker_wait))
 			raise_no_process();
@@ -153,9 +160,7 @@ static void
 describe_run(VpLiveRun *run, const VpPipeline *pipeline, dsm_segment *request)
 {
 	vp_live_lock();
-	run->database = MyDatabaseId;
 	run->user = GetSessionUserId();
-	run->pipeline_id = pipeline->id;
 	strlcpy(run->pipeline, pipeline->name, sizeof(run->pipeline));
 	run->request = dsm_segment_handle(request);
 	strlcpy(run->debug_point, vp_point_armed != NULL ? vp_point_armed : "",
@@ -319,6 +324,21 @@ milliseconds_left(TimestampTz until)
 		TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
 }
 
+/*
+ * Nobody wants the result if the client is gone.  PostgreSQL looks for that
+ * only if client_connection_check_interval says so.
+ */
+static void
+check_client(void)
+{
+	if (MyProcPort == NULL || whereToSendOutput != DestRemote ||
+		!WaitEventSetCanReportClosed() || pq_check_connection())
+		return;
+	ClientConnectionLost = true;
+	InterruptPending = true;
+	CHECK_FOR_INTERRUPTS();
+}
+
 /* Wait for the phase; false if it is too late. */
 static bool
 wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
@@ -360,6 +380,7 @@ wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
 		{
 			MemoryContextSwitchTo(context);
 			check_birth(waiter);
+			check_client();
 			check_deadlock(run);
 			MemoryContextSwitchTo(caller);
 		}
@@ -444,7 +465,7 @@ pass_gate(const VpPipeline *pipeline, bool wait)
 }
 
 pg_noreturn static void
-raise_refusal(const VpPipeline *pipeline)
+raise_refusal(const VpPipeline *pipeline, bool starting)
 {
 	int			index;
 	int64		run_id = 0;
@@ -459,6 +480,8 @@ raise_refusal(const VpPipeline *pipeline)
 			 run_id != 0 ?
 			 errmsg("run " INT64_FORMAT " of pipeline \"%s\" is in progress", run_id,
 					pipeline->name) :
+			 starting ?
+			 errmsg("a run of pipeline \"%s\" is being started", pipeline->name) :
 			 errmsg("pipeline \"%s\" is locked by another transaction", pipeline->name),
 			 errhint("With overlap => 'wait' the run begins after it, with 'join' its result is this call's.")));
 }
@@ -527,15 +550,21 @@ wait_for_result(Waiter *waiter, bool wait)
 	return result;
 }
 
+/* NULL: it was to be the pipeline's only run, and there is another one. */
 static VpRunResult *
-start_and_wait(VpPipeline *pipeline, const VpRunOptions *options, bool wait)
+start_and_wait(VpPipeline *pipeline, const VpRunOptions *options, bool only, bool wait)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	dsm_segment *request = write_request(options);
 	Waiter		waiter = {.watches = true};
 	VpRunResult *result;
 
-	waiter.index = claim_run(start);
+	waiter.index = claim_run(pipeline, only, start);
+	if (waiter.index == VP_LIVE_BUSY)
+	{
+		dsm_detach(request);
+		return NULL;
+	}
 	waiter.run = vp_live_run(waiter.index);
 	waiter.counted = true;
 	describe_run(waiter.run, pipeline, request);
@@ -549,33 +578,51 @@ start_and_wait(VpPipeline *pipeline, const VpRunOptions *options, bool wait)
 	return result;
 }
 
+/*
+ * The run is the pipeline's next one, or does nothing; NULL: another one was
+ * faster, and the caller doesn't want to run after it.
+ */
+static VpRunResult *
+launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, bool wait)
+{
+	bool		free = pass_gate(pipeline, false);
+	VpRunResult *result = NULL;
+
+	if (!free && overlap == VP_OVERLAP_REFUSE)
+		raise_refusal(pipeline, false);
+	if (!free && wait)
+	{
+		free = pass_gate(pipeline, true);
+		pipeline = vp_pipeline_by_name(pipeline->name);
+		vp_pipeline_check_owner(pipeline);
+	}
+	/* else there is something to do, and the leader will see what */
+	if (free && (options->selection != NULL ||
+				 (!options->force && options->retry_of == 0)))
+		result = run_nothing(pipeline, options);
+	if (result == NULL)
+		result = start_and_wait(pipeline, options, overlap != VP_OVERLAP_WAIT, wait);
+	return result;
+}
+
 VpRunResult *
 vp_launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, bool wait)
 {
-	VpRunResult *result = NULL;
 	Waiter		joined = {.watches = true};
-	bool		free;
+	VpRunResult *result;
 
 	vp_own_check(pipeline);
-	free = pass_gate(pipeline, false);
-	if (!free && overlap == VP_OVERLAP_REFUSE)
-		raise_refusal(pipeline);
-	if (overlap == VP_OVERLAP_JOIN && join(&joined, pipeline))
-		result = wait_for_result(&joined, wait);
-	else
+	for (;;)
 	{
-		if (!free && wait)
-		{
-			free = pass_gate(pipeline, true);
-			pipeline = vp_pipeline_by_name(pipeline->name);
-			vp_pipeline_check_owner(pipeline);
-		}
-		/* else there is something to do, and the leader will see what */
-		if (free && (options->selection != NULL ||
-					 (!options->force && options->retry_of == 0)))
-			result = run_nothing(pipeline, options);
-		if (result == NULL)
-			result = start_and_wait(pipeline, options, wait);
+		if (overlap == VP_OVERLAP_JOIN && join(&joined, pipeline))
+			result = wait_for_result(&joined, wait);
+		else
+			result = launch(pipeline, options, overlap, wait);
+		if (result != NULL)
+			break;
+		if (overlap == VP_OVERLAP_REFUSE)
+			raise_refusal(pipeline, true);
+		nap(FREE_PROCESS_POLL_MS);	/* soon it can be joined, or has ended */
 	}
 
 	/* who doesn't wait gets the run's number, however soon it failed */

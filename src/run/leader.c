@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/dsm.h"
@@ -96,7 +97,13 @@ announce_end(void)
 	leader.run->cancelled = strcmp(leader.record.status, "cancelled") == 0;
 	leader.run->sqlerrcode = leader.sqlerrcode;
 	if (leader.record.error != NULL)
-		strlcpy(leader.run->error, leader.record.error, sizeof(leader.run->error));
+	{
+		int			length = pg_mbcliplen(leader.record.error, strlen(leader.record.error),
+										  sizeof(leader.run->error) - 1);
+
+		memcpy(leader.run->error, leader.record.error, length);
+		leader.run->error[length] = '\0';
+	}
 	leader.run->leader_latch = NULL;
 	leader.run->running = 0;
 	vp_live_unlock();

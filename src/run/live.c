@@ -175,14 +175,21 @@ reset_run(VpLiveRun *run)
 }
 
 int
-vp_live_claim(void)
+vp_live_claim(int32 pipeline_id, bool only)
 {
-	int			found = -1;
+	int			found = VP_LIVE_NONE_FREE;
 
 	vp_live_lock();
-	for (int i = 0; i < live->room && found < 0; i++)
-		if (live->runs[i].serial == 0)
-			found = i;
+	for (int i = 0; i < live->room && found != VP_LIVE_BUSY; i++)
+	{
+		const VpLiveRun *run = &live->runs[i];
+
+		if (run->serial == 0)
+			found = found == VP_LIVE_NONE_FREE ? i : found;
+		else if (only && run->pipeline_id == pipeline_id &&
+				 run->database == MyDatabaseId && run->phase < VP_LIVE_ENDED)
+			found = VP_LIVE_BUSY;
+	}
 	if (found >= 0)
 	{
 		VpLiveRun  *run = &live->runs[found];
@@ -190,6 +197,8 @@ vp_live_claim(void)
 		reset_run(run);
 		run->serial = ++live->last_serial;
 		run->refs = 1;
+		run->database = MyDatabaseId;
+		run->pipeline_id = pipeline_id;
 	}
 	vp_live_unlock();
 	return found;

@@ -203,6 +203,11 @@ SELECT vibepiper.define_asset('pf_time.stubborn', 'SELECT pf_src.stubborn() AS x
 SELECT asset, status, reason, error FROM vibepiper.run('pf_time', 'stubborn', on_failure => 'report');
 SELECT asset, status, reason, error FROM vibepiper.run('pf_time', 'stubborn', parallel => false, on_failure => 'report');
 SELECT vibepiper.drop_asset('pf_time.stubborn');
+-- none
+SELECT vibepiper.define_asset('pf_time.unlimited', 'SELECT pg_sleep(0.1)::text AS x', timeout => '0');
+SELECT asset, status, reason, error FROM vibepiper.run('pf_time', 'unlimited', timeout => '0', on_failure => 'report');
+SELECT asset, status, reason, error FROM vibepiper.run('pf_time', 'unlimited', parallel => false, force => true, timeout => '0', on_failure => 'report');
+SELECT vibepiper.drop_asset('pf_time.unlimited');
 -- of a run: nothing is published
 SELECT vibepiper.define_asset('pf_time.slow', 'SELECT pg_sleep(60)::text AS x');
 SELECT pf_src.sqlstate($$SELECT vibepiper.run('pf_time', '+after_it', force => true, timeout => '0.2 s')$$);

@@ -155,11 +155,9 @@ my $before = runs();
 	go_on();
 }
 
-# a caller's client is killed: the server sees it if it is told to look
+# a caller's client is killed
 {
-	$node->safe_psql('postgres', q{ALTER DATABASE postgres SET client_connection_check_interval = '50ms'});
 	my $starter = start_run();
-	$node->safe_psql('postgres', q{ALTER DATABASE postgres RESET client_connection_check_interval});
 	$starter->{run}->kill_kill;
 	wait_until('the run has ended', q{NOT EXISTS (SELECT FROM vibepiper.run_progress)});
 	is(last_run(), 'cancelled: its caller was cancelled or has gone', 'the run of a client that was killed is cancelled');
@@ -168,6 +166,20 @@ my $before = runs();
 }
 
 is(runs() - $before, 6, 'six runs in all');
+
+# callers at the same instant: while one's run is being started, others join it or are refused
+{
+	$node->safe_psql('postgres', q{BEGIN; LOCK TABLE vibepiper.run IN SHARE MODE; PREPARE TRANSACTION 'rows'});
+	my @callers = map { session("caller$_", q{SET vibepiper.progress = off; SELECT asset, status FROM vibepiper.run('j', force => true, overlap => 'join')}) } 1 .. 3;
+	wait_until('a run is being started', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE NOT l.granted AND l.relation = 'vibepiper.run'::regclass AND a.backend_type = 'vibepiper leader')});
+	my ($rc, $out, $err) = $node->psql('postgres', q{SELECT vibepiper.run('j', force => true, overlap => 'refuse')});
+	like($err, qr/ERROR:  a run of pipeline "j" is being started/, 'another one is refused');
+	$node->safe_psql('postgres', q{COMMIT PREPARED 'rows'});
+	my @results = map { ended($_) } @callers;
+	is(scalar(grep { $_ eq $both } @results), 3, 'all get the result') or diag("@results");
+	is(runs() - $before, 7, 'it was one run');
+}
 wait_until('all processes are gone', q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper %')});
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vibepiper.run_progress'), 0, 'and nothing is left in shared memory');
 
