@@ -10,8 +10,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "libpq/libpq.h"
-#include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/dsm.h"
@@ -32,6 +30,9 @@
 #include "run/live.h"
 #include "run/own.h"
 #include "run/tasks.h"
+
+/* Its header wants others, which need not be installed. */
+extern bool pq_check_connection(void);
 
 #define FREE_PROCESS_POLL_MS 50
 #define BIRTH_POLL_MS 100
