@@ -173,6 +173,7 @@ is(runs() - $before, 6, 'six runs in all');
 	my @callers = map { session("caller$_", q{SET vibepiper.progress = off; SELECT asset, status FROM vibepiper.run('j', force => true, overlap => 'join')}) } 1 .. 3;
 	wait_until('a run is being started', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE NOT l.granted AND l.relation = 'vibepiper.run'::regclass AND a.backend_type = 'vibepiper leader')});
+	wait_for_waiter("caller$_") for 1 .. 3;
 	my ($rc, $out, $err) = $node->psql('postgres', q{SELECT vibepiper.run('j', force => true, overlap => 'refuse')});
 	like($err, qr/ERROR:  a run of pipeline "j" is being started/, 'another one is refused');
 	$node->safe_psql('postgres', q{COMMIT PREPARED 'rows'});
