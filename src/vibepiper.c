@@ -10,7 +10,10 @@
 
 #include "common/point.h"
 #include "common/shmem.h"
+#include "common/uncounted.h"
 #include "define/ddl.h"
+#include "freshness/altered.h"
+#include "freshness/ring.h"
 #include "run/launch.h"
 #include "run/live.h"
 #include "store/executor.h"
@@ -18,6 +21,7 @@
 #include "store/guard.h"
 #include "store/miss.h"
 #include "store/planner.h"
+#include "store/reads.h"
 #include "store/staged.h"
 #include "store/unlogged.h"
 
@@ -32,8 +36,11 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	vp_point_init();
+	vp_uncounted_init();
 	vp_shmem_init();
 	vp_live_init();
+	vp_ring_init();
+	vp_altered_init();
 	vp_staged_init();
 	vp_unlogged_init();
 	vp_guard_init();
@@ -41,6 +48,7 @@ _PG_init(void)
 	vp_planner_init();
 	vp_executor_init();
 	vp_files_init();
+	vp_reads_init();
 	vp_launch_init();
 	vp_miss_init();
 	MarkGUCPrefixReserved("vibepiper");

@@ -108,6 +108,7 @@ CREATE TABLE vibepiper.version (
 	incarnation bigint NOT NULL,		-- of the server's shared memory: unlogged rows can't be lost while it lasts
 	built_at timestamptz NOT NULL,
 	as_of timestamptz NOT NULL,			-- last instant at which it was known to equal its definition
+	sources bytea,						-- that it was computed from, and up to what changes: freshness/sources.c
 	invalidated bool NOT NULL DEFAULT false,
 	published bool NOT NULL DEFAULT false,
 	ever_published bool NOT NULL DEFAULT false,
@@ -178,6 +179,7 @@ CREATE TABLE vibepiper.task (
 	error_hint text,
 	error_context text,
 	attempts int NOT NULL,
+	sources bytea,						-- as in version
 	PRIMARY KEY (run_id, asset_id)
 );
 CREATE INDEX task_asset_id_idx ON vibepiper.task (asset_id, run_id);

@@ -271,24 +271,25 @@ vp_task_insert(const VpTaskRecord *t)
 		"INSERT INTO vibepiper.task (run_id, asset_id, asset, status, reason, rows,"
 		" bytes, started_at, elapsed, compute_elapsed, index_elapsed, analyze_elapsed,"
 		" version_id, error_sqlstate, error_message,"
-		" error_detail, error_hint, error_context, attempts) VALUES ($1, $2, $3, $4, $5, $6,"
+		" error_detail, error_hint, error_context, attempts, sources) VALUES ($1, $2, $3, $4, $5, $6,"
 		" $7, $8, $9 * interval '1 us', $16 * interval '1 us', $17 * interval '1 us',"
-		" $18 * interval '1 us', $10, $11, $12, $13, $14, $15, $19)"
+		" $18 * interval '1 us', $10, $11, $12, $13, $14, $15, $19, $20)"
 		" ON CONFLICT (run_id, asset_id) DO UPDATE SET (status, reason, rows, bytes,"
 		" started_at, elapsed, compute_elapsed, index_elapsed, analyze_elapsed,"
 		" version_id, error_sqlstate, error_message, error_detail, error_hint,"
-		" error_context, attempts) = ROW (excluded.status, excluded.reason, excluded.rows,"
+		" error_context, attempts, sources) = ROW (excluded.status, excluded.reason, excluded.rows,"
 		" excluded.bytes, excluded.started_at, excluded.elapsed, excluded.compute_elapsed,"
 		" excluded.index_elapsed, excluded.analyze_elapsed, excluded.version_id,"
 		" excluded.error_sqlstate, excluded.error_message, excluded.error_detail,"
-		" excluded.error_hint, excluded.error_context, excluded.attempts)",
-		19, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
+		" excluded.error_hint, excluded.error_context, excluded.attempts,"
+		" excluded.sources)",
+		20, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
 			TIMESTAMPTZOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		INT8OID, INT8OID, INT8OID, INT4OID}
+		INT8OID, INT8OID, INT8OID, INT4OID, BYTEAOID}
 	};
 	const ErrorData *e = t->error;
-	Datum		v[19];
-	char		nulls[19];
+	Datum		v[20];
+	char		nulls[20];
 	VpSpi		spi;
 
 	put(v, nulls, 0, true, Int64GetDatum(t->run_id));
@@ -310,6 +311,7 @@ vp_task_insert(const VpTaskRecord *t)
 	put(v, nulls, 16, t->index_elapsed >= 0, Int64GetDatum(t->index_elapsed));
 	put(v, nulls, 17, t->analyze_elapsed >= 0, Int64GetDatum(t->analyze_elapsed));
 	put(v, nulls, 18, true, Int32GetDatum(t->attempts));
+	put(v, nulls, 19, t->sources != NULL, PointerGetDatum(t->sources));
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, v, nulls, false);
 	vp_spi_close(&spi);

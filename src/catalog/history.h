@@ -43,6 +43,7 @@ typedef struct VpTaskRecord
 	int64		analyze_elapsed;
 	int64		version_id;		/* 0: none */
 	VpHash		code_hash;		/* of what was computed; not stored */
+	bytea	   *sources;		/* that it read; NULL: not known */
 	int			attempts;		/* how often it was tried */
 	bool		stored;			/* has it a row? */
 	ErrorData  *error;			/* NULL: none */

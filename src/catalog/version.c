@@ -157,14 +157,14 @@ vp_version_insert(const VpVersion *v)
 	static VpStatement statement = {
 		"INSERT INTO vibepiper.version (asset_id, slot, filenode, run_id, code_hash,"
 		" signature, data_hash, upstreams, upstream_hashes, rows, bytes, elapsed,"
-		" incarnation, built_at, as_of) VALUES ($1, $2, $3, $4, $5, $6,"
-		" $7, $8, $9, $10, $11, " MICROSECONDS("$12") ", $13, $14, $15)"
+		" incarnation, built_at, as_of, sources) VALUES ($1, $2, $3, $4, $5, $6,"
+		" $7, $8, $9, $10, $11, " MICROSECONDS("$12") ", $13, $14, $15, $16)"
 		" RETURNING version_id",
-		15, {INT4OID, OIDOID, OIDOID, INT8OID, UUIDOID, UUIDOID, UUIDOID,
+		16, {INT4OID, OIDOID, OIDOID, INT8OID, UUIDOID, UUIDOID, UUIDOID,
 			INT4ARRAYOID, UUIDARRAYOID, INT8OID, INT8OID, INT8OID, INT8OID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID}
+		TIMESTAMPTZOID, TIMESTAMPTZOID, BYTEAOID}
 	};
-	Datum		values[15] = {
+	Datum		values[16] = {
 		Int32GetDatum(v->asset_id), ObjectIdGetDatum(v->slot),
 		ObjectIdGetDatum(v->filenode), Int64GetDatum(v->run_id),
 		vp_hash_datum(v->code_hash), vp_hash_datum(v->signature),
@@ -172,13 +172,16 @@ vp_version_insert(const VpVersion *v)
 		hashes_datum(v->upstream_hashes), Int64GetDatum(v->rows),
 		Int64GetDatum(v->bytes), Int64GetDatum(v->elapsed),
 		Int64GetDatum(v->incarnation), TimestampTzGetDatum(v->built_at),
-		TimestampTzGetDatum(v->as_of)
+		TimestampTzGetDatum(v->as_of), PointerGetDatum(v->sources)
 	};
+	char		nulls[17] = "                ";
 	VpSpi		spi;
 	int64		id;
 
+	if (v->sources == NULL)
+		nulls[15] = 'n';
 	vp_spi_open(&spi);
-	(void) vp_spi_run(&statement, values, NULL, false);
+	(void) vp_spi_run(&statement, values, nulls, false);
 	id = vp_col_int64(0, 1);
 	vp_spi_close(&spi);
 	return id;
@@ -188,20 +191,26 @@ void
 vp_version_confirm(const VpVersion *v)
 {
 	static VpStatement statement = {
-		"UPDATE vibepiper.version SET code_hash = $2, upstreams = $3,"
+		"UPDATE vibepiper.version v SET code_hash = $2, upstreams = $3,"
 		" upstream_hashes = $4, as_of = $5,"
+		" sources = coalesce($6, (SELECT t.sources FROM vibepiper.task t"
+		" WHERE t.run_id = $7 AND t.asset_id = v.asset_id)),"
 		" invalidated = false WHERE version_id = $1",
-		5, {INT8OID, UUIDOID, INT4ARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID}
+		7, {INT8OID, UUIDOID, INT4ARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID, BYTEAOID, INT8OID}
 	};
-	Datum		values[5] = {
+	Datum		values[7] = {
 		Int64GetDatum(v->id), vp_hash_datum(v->code_hash),
 		vp_ids_datum(v->upstreams), hashes_datum(v->upstream_hashes),
-		TimestampTzGetDatum(v->as_of)
+		TimestampTzGetDatum(v->as_of), PointerGetDatum(v->sources),
+		Int64GetDatum(v->run_id)
 	};
+	char		nulls[8] = "       ";
 	VpSpi		spi;
 
+	if (v->sources == NULL)
+		nulls[5] = 'n';
 	vp_spi_open(&spi);
-	(void) vp_spi_run(&statement, values, NULL, false);
+	(void) vp_spi_run(&statement, values, nulls, false);
 	vp_spi_close(&spi);
 }
 

@@ -35,6 +35,7 @@ typedef struct VpVersion
 	int64		incarnation;
 	TimestampTz built_at;
 	TimestampTz as_of;
+	bytea	   *sources;		/* see freshness/sources.h; NULL: not known */
 	bool		invalidated;
 	bool		published;
 } VpVersion;
@@ -67,7 +68,10 @@ extern VpVersion *vp_version_by_id(int64 id);
 /* Version that the asset's publication in a run, or the last before it, named. */
 extern int64 vp_version_as_of_run(int32 asset_id, int64 run_id);
 
-/* It was computed again, with the same rows, by another run. */
+/*
+ * It was computed again, with the same rows, by another run.  Without ->sources
+ * the row of that run's task says them.
+ */
 extern void vp_version_confirm(const VpVersion *version);
 extern void vp_version_delete(int64 id);
 extern void vp_version_delete_in_slot(Oid slot);

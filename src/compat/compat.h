@@ -27,6 +27,7 @@
 #include "parser/parse_relation.h"
 #include "postmaster/bgworker.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -46,10 +47,12 @@
 /* The relation file's number is RelFileNumber since 16. */
 #if PG_VERSION_NUM < 160000
 #define vp_filenode(rel)			((rel)->rd_node.relNode)
+#define vp_has_new_file(rel)		((rel)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
 #define vp_new_filenode(rel, persistence) \
 	RelationSetNewRelfilenode(rel, persistence)
 #else
 #define vp_filenode(rel)			((rel)->rd_locator.relNumber)
+#define vp_has_new_file(rel)		((rel)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
 #define vp_new_filenode(rel, persistence) \
 	RelationSetNewRelfilenumber(rel, persistence)
 #endif
@@ -343,6 +346,33 @@ vp_is_sql_json(const Node *node)
 #define VP_HAS_TRANSACTION_TIMEOUT
 #else
 #define VP_WORKER_FLAGS				0
+#endif
+
+/* The place of this process among all, from 0; and what clog is kept for. */
+#if PG_VERSION_NUM >= 170000
+#define VP_MY_PROC_NUMBER			MyProcNumber
+#define VP_TRANSAM					TransamVariables
+#else
+#define VP_MY_PROC_NUMBER			MyProc->pgprocno
+#define VP_TRANSAM					ShmemVariableCache
+#endif
+
+/* The transaction in this place of those that are prepared, in this database. */
+static inline TransactionId
+vp_prepared_xid(int i)
+{
+	const PGPROC *proc = &PreparedXactProcs[i];
+
+	return proc->databaseId == MyDatabaseId ? proc->xid : InvalidTransactionId;
+}
+
+/* A relation's entry in the statistics of the running transaction. */
+#if PG_VERSION_NUM >= 160000
+#define vp_stat_relation(status)	((status)->id)
+#define vp_stat_is_shared(status)	((status)->shared)
+#else
+#define vp_stat_relation(status)	((status)->t_id)
+#define vp_stat_is_shared(status)	((status)->t_shared)
 #endif
 
 #endif							/* VP_COMPAT_H */

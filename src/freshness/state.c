@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "catalog/version.h"
 #include "common/shmem.h"
@@ -37,7 +38,7 @@ typedef struct IdEntry
 	" a.cache_ttl IS NOT NULL AND (v.as_of + least(a.cache_ttl, interval '100000 years')" \
 	" <= clock_timestamp() OR v.as_of > clock_timestamp())," \
 	" v.signature = a.signature, a.stub, a.parallel," \
-	" (extract(epoch FROM v.elapsed) * 1000000)::bigint" \
+	" (extract(epoch FROM v.elapsed) * 1000000)::bigint, v.sources" \
 	" FROM vibepiper.asset a" \
 	" JOIN pg_class s ON s.oid = a.stub" \
 	" JOIN pg_namespace n ON n.oid = s.relnamespace" \
@@ -48,6 +49,7 @@ static void
 read_version(VpSpi *spi, VpNode *node, uint64 row)
 {
 	VpHash		data_hash = vp_col_hash(row, 15);
+	Datum		sources;
 	bool		isnull;
 	MemoryContext old;
 
@@ -71,6 +73,10 @@ read_version(VpSpi *spi, VpNode *node, uint64 row)
 	node->expired = vp_col_bool(row, 20);
 	node->same_signature = vp_col_bool(row, 21);
 	node->elapsed = vp_col_int64(row, 24);
+	old = MemoryContextSwitchTo(spi->caller);
+	sources = vp_col_datum(spi, row, 25, &isnull);
+	node->sources = isnull ? NULL : DatumGetByteaPCopy(sources);
+	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -325,6 +331,8 @@ vp_state_load(VpPipeline *pipeline, bool with_selection_data)
 	List	   *cycle;
 
 	state->pipeline = pipeline;
+	state->asking.instant = vp_instant(GetActiveSnapshot(), 0);
+	state->asking.latest = vp_instant(GetLatestSnapshot(), 0);
 	load_own_nodes(state, index, with_selection_data);
 	edges = load_edges(state, &nedges);
 	load_external_nodes(state, index, external_ids(index, edges, nedges));
@@ -449,18 +457,26 @@ set(VpNode *node, VpAction action, char *reason)
 }
 
 static void
-decide_by_upstreams(VpState *state, int i)
+decide_by_inputs(VpState *state, int i)
 {
 	VpNode	   *node = &state->nodes[i];
 	bool		pending;
 	const char *upstream = changed_upstream(state, i, &pending);
+	const char *difference = NULL;
 
-	if (upstream == NULL)
-		set(node, VP_ACTION_CACHED, "fresh");
-	else if (pending)
+	if (upstream != NULL && !pending)
+	{
+		set(node, VP_ACTION_BUILD, psprintf("upstream %s changed", upstream));
+		return;
+	}
+	if (node->sources != NULL)
+		difference = vp_sources_difference(node->sources, &state->asking);
+	if (difference != NULL)
+		set(node, VP_ACTION_BUILD, pstrdup(difference));
+	else if (upstream != NULL)
 		set(node, VP_ACTION_MAYBE, psprintf("upstream %s is rebuilt first", upstream));
 	else
-		set(node, VP_ACTION_BUILD, psprintf("upstream %s changed", upstream));
+		set(node, VP_ACTION_CACHED, "fresh");
 }
 
 void
@@ -488,7 +504,7 @@ vp_state_decide(VpState *state, int i, bool force)
 	else if (node->expired)
 		set(node, VP_ACTION_BUILD, "cache_ttl passed");
 	else
-		decide_by_upstreams(state, i);
+		decide_by_inputs(state, i);
 	node->input_hash = vp_state_input_hash(state, i);
 }
 

@@ -14,6 +14,7 @@
 #include "catalog/history.h"
 #include "catalog/pipeline.h"
 #include "common/hash.h"
+#include "freshness/sources.h"
 #include "graph/graph.h"
 
 typedef enum VpAction
@@ -53,6 +54,7 @@ typedef struct VpNode
 	bool		expired;
 	bool		invalidated;
 	bool		same_signature; /* as the asset's now */
+	bytea	   *sources;		/* see freshness/sources.h; NULL: not known */
 
 	/* decided */
 	VpAction	action;
@@ -63,6 +65,7 @@ typedef struct VpNode
 typedef struct VpState
 {
 	VpPipeline *pipeline;
+	VpAsking	asking;
 	int			n;				/* of the pipeline; nodes beyond are external */
 	int			ntotal;
 	VpNode	   *nodes;

@@ -141,6 +141,7 @@ fill(VpBoard *board, const VpTasks *tasks, const VpBuild *build)
 	board->run_id = build->run_id;
 	board->pipeline_id = state->pipeline->id;
 	board->as_of = build->as_of;
+	board->tick = build->instant->tick;
 	board->hash_seed = build->hash_seed;
 	board->publish_each = vp_tasks_publishes_each(tasks);
 	pg_atomic_init_u32(&board->stopping, 0);

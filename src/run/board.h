@@ -78,6 +78,7 @@ typedef struct VpBoard
 	int64		run_id;
 	int32		pipeline_id;
 	TimestampTz as_of;
+	uint64		tick;			/* of the rings, before the snapshot was taken */
 	uint64		hash_seed;
 	bool		consistent;
 	bool		publish_each;

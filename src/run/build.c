@@ -26,11 +26,13 @@
 #include "common/deadline.h"
 #include "common/point.h"
 #include "common/shmem.h"
+#include "freshness/sources.h"
 #include "run/build.h"
 #include "store/compute.h"
 #include "store/files.h"
 #include "store/fill.h"
 #include "store/progress.h"
+#include "store/replace.h"
 #include "store/resolve.h"
 #include "store/slot.h"
 
@@ -127,7 +129,9 @@ build_version(VpBuild *build, const VpBuildTarget *target, VpTaskRecord *task)
 	v->slot = vp_slot_acquire(asset, persistence, build->pipeline->keep_versions,
 							  build->run_id, &build->unfit_slots);
 	vp_identity_enter(&identity, asset, build->pipeline->settings);
+	vp_sources_begin();
 	filled = fill(build, asset, v->slot);
+	task->sources = vp_sources_remember(vp_definition_query(asset->def), build->instant);
 	task->rows = (int64) filled.rows;
 	task->code_hash = asset->code_hash;
 	task->compute_elapsed = microseconds_since(start);
@@ -163,6 +167,7 @@ build_version(VpBuild *build, const VpBuildTarget *target, VpTaskRecord *task)
 	v->incarnation = vp_incarnation();
 	v->built_at = GetCurrentTimestamp();
 	v->as_of = build->as_of;
+	v->sources = task->sources;
 	v->upstreams = target->upstreams;
 	v->upstream_hashes = target->upstream_hashes;
 	v->id = vp_version_insert(v);
@@ -175,11 +180,14 @@ build_version(VpBuild *build, const VpBuildTarget *target, VpTaskRecord *task)
 }
 
 void
-vp_build_confirm(const VpBuild *build, const VpBuildTarget *target, VpHash code_hash)
+vp_build_confirm(const VpBuild *build, const VpBuildTarget *target,
+				 const VpTaskRecord *task)
 {
 	VpVersion	v = {
 		.id = target->version_id,
-		.code_hash = code_hash,
+		.run_id = build->run_id,
+		.code_hash = task->code_hash,
+		.sources = task->sources,
 		.as_of = build->as_of,
 		.upstreams = target->upstreams,
 		.upstream_hashes = target->upstream_hashes
@@ -217,7 +225,9 @@ note_failure(VpTaskRecord *task, const VpBuild *build, const VpBuildTarget *targ
 	FlushErrorState();
 	if (vp_deadline_passed() && task->error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		say_timeout(task->error, build, target);
+	vp_sources_end();
 	task->status = VP_TASK_FAILED;
+	task->sources = NULL;
 	task->rows = -1;
 	task->bytes = -1;
 	task->version_id = 0;

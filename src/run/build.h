@@ -14,6 +14,7 @@
 
 #include "catalog/history.h"
 #include "catalog/version.h"
+#include "freshness/instant.h"
 
 /* What is the same for all tasks of a run. */
 typedef struct VpBuild
@@ -21,7 +22,8 @@ typedef struct VpBuild
 	const VpPipeline *pipeline;
 	int64		run_id;
 	Snapshot	snapshot;
-	TimestampTz as_of;			/* the snapshot's instant */
+	const VpInstant *instant;	/* the same, for sources */
+	TimestampTz as_of;			/* when it was taken */
 	TimestampTz deadline;		/* of the run; DT_NOEND: none */
 	uint64		hash_seed;
 	List	   *unfit_slots;	/* result: of Oid, to be dropped */
@@ -55,9 +57,9 @@ extern VpVersion *vp_build(VpBuild *build, const VpBuildTarget *target,
 
 /*
  * The published version is what computing gave now, too: write it down, with
- * the asset's present code.
+ * the code and the sources of the task.
  */
 extern void vp_build_confirm(const VpBuild *build, const VpBuildTarget *target,
-							 VpHash code_hash);
+							 const VpTaskRecord *task);
 
 #endif							/* VP_BUILD_H */

@@ -39,6 +39,7 @@
 #include "common/deadline.h"
 #include "common/extension.h"
 #include "common/point.h"
+#include "freshness/ring.h"
 #include "compat/compat.h"
 #include "run/crew.h"
 #include "run/estimate.h"
@@ -609,7 +610,7 @@ show_board(void)
 }
 
 static void
-prepare_attempt(void)
+prepare_attempt(uint64 tick)
 {
 	int			ntotal;
 
@@ -620,6 +621,7 @@ prepare_attempt(void)
 	leader.stop = GO_ON;
 	leader.build.as_of = GetCurrentTransactionStartTimestamp();
 	leader.build.snapshot = GetActiveSnapshot();
+	leader.build.instant = vp_instant(leader.build.snapshot, tick);
 	leader.tasks = vp_tasks_create(leader.pipeline, &leader.options);
 	vp_tasks_begin(leader.tasks, &leader.record);
 	ntotal = leader.tasks->state->ntotal;
@@ -639,6 +641,8 @@ prepare_attempt(void)
 static Stop
 attempt(void)
 {
+	uint64		tick = vp_ring_tick();
+
 	vp_session_start(leader.options.consistent ? XACT_REPEATABLE_READ : XACT_READ_COMMITTED,
 					 0);
 	vp_session_commit_asynchronously();
@@ -646,7 +650,7 @@ attempt(void)
 	VP_POINT("leader.snapshot");
 	set_phase(VP_LIVE_LOADING);
 	vp_deadline_set(leader.deadline);
-	prepare_attempt();
+	prepare_attempt(tick);
 	vp_deadline_clear();
 	if (!leader.options.consistent)
 		PopActiveSnapshot();
@@ -786,6 +790,7 @@ lead(void)
 	Stop		stop;
 	int			snapshots = 0;
 
+	vp_ring_watch_begin(false);
 	read_request();
 	insert_run();
 	begin_run();

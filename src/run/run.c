@@ -18,6 +18,7 @@
 #include "catalog/version.h"
 #include "common/deadline.h"
 #include "common/point.h"
+#include "freshness/ring.h"
 #include "run/live.h"
 #include "run/retry.h"
 #include "run/run.h"
@@ -184,6 +185,7 @@ vp_run_serial(VpPipeline *pipeline, const VpRunOptions *options)
 	VpRunRecord record = vp_tasks_new_run(pipeline, options, GetUserId());
 	VpBuild		build = {.pipeline = pipeline};
 	VpTasks    *tasks;
+	uint64		tick;
 
 	vp_live_bury(pipeline->id);
 	vp_run_insert(&record);
@@ -194,9 +196,12 @@ vp_run_serial(VpPipeline *pipeline, const VpRunOptions *options)
 		record.started_at + options->timeout;
 	VP_POINT("run.started");
 	CommandCounterIncrement();
+	vp_ring_watch_begin(true);
+	tick = IsolationUsesXactSnapshot() ? 0 : vp_ring_tick();
 	PushCopiedSnapshot(GetTransactionSnapshot());
 	UpdateActiveSnapshotCommandId();
 	build.snapshot = GetActiveSnapshot();
+	build.instant = vp_instant(build.snapshot, tick);
 	tasks = vp_tasks_create(pipeline, options);
 	vp_tasks_begin(tasks, &record);
 	if (tasks->to_build > 0)

@@ -286,7 +286,7 @@ vp_tasks_publish(VpTasks *tasks, int i, const VpBuild *build)
 	{
 		VpBuildTarget target = vp_tasks_target(tasks, i);
 
-		vp_build_confirm(build, &target, task->code_hash);
+		vp_build_confirm(build, &target, task);
 	}
 }
 

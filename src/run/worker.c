@@ -186,7 +186,7 @@ publish(const VpBuild *build, const VpBuildTarget *target, const VpBoardTask *bo
 		vp_publish(board_task->def, target->asset_id, build->run_id,
 				   list_make1(version));
 	else if (task->status == VP_TASK_UNCHANGED)
-		vp_build_confirm(build, target, task->code_hash);
+		vp_build_confirm(build, target, task);
 }
 
 /* Slots that no longer fit their asset. */
@@ -235,6 +235,7 @@ execute(int node, VpTaskRecord *task, bool may_repeat, bool *misfit)
 	MemoryContextSwitchTo(worker.task_context);
 	enter_snapshot(board);
 	build.snapshot = GetActiveSnapshot();
+	build.instant = vp_instant(build.snapshot, board->tick);
 	vp_files_begin(build.snapshot);
 	VP_POINT("worker.begun");
 	version = vp_build(&build, &target, task);

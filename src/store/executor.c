@@ -23,11 +23,13 @@
 #include "utils/snapmgr.h"
 
 #include "common/extension.h"
+#include "common/uncounted.h"
 #include "compat/compat.h"
 #include "store/executor.h"
 #include "store/files.h"
 #include "store/marker.h"
 #include "store/miss.h"
+#include "store/reads.h"
 #include "store/resolve.h"
 #include "store/retarget.h"
 
@@ -259,6 +261,10 @@ vp_executor_start(QueryDesc *desc, int eflags)
 	Execution	starting;
 
 	vp_files_check_plan(desc->plannedstmt);
+	vp_reads_note_plan(desc->plannedstmt);
+	if (desc->plannedstmt->commandType != CMD_SELECT ||
+		desc->plannedstmt->hasModifyingCTE)
+		vp_uncounted_look();
 	if (!reads_assets)
 	{
 		start_executor(desc, eflags);

@@ -36,6 +36,7 @@
 #include "compat/compat.h"
 #include "store/compute.h"
 #include "store/guard.h"
+#include "store/reads.h"
 
 static object_access_hook_type prev_object_access_hook = NULL;
 static ProcessUtility_hook_type prev_utility_hook = NULL;
@@ -105,6 +106,8 @@ object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id,
 {
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, class_id, object, sub_id, arg);
+	if (access == OAT_FUNCTION_EXECUTE)
+		vp_reads_note_function(object);
 	if (class_id != RelationRelationId || open_guards > 0 ||
 		!IsTransactionState() || creating_extension || IsBinaryUpgrade)
 		return;

@@ -72,7 +72,7 @@ $standby->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM p.unlogged'), '16', 'after the promotion unlogged versions are lost, and computed');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM p.logged'), '16', 'logged ones are there');
 is($standby->safe_psql('postgres', q{SELECT string_agg(asset || ' ' || state, ', ' ORDER BY asset) FROM vibepiper.assets WHERE asset IN ('p.unlogged', 'p.logged', 'p.empty')}),
-	'p.empty fresh, p.logged fresh, p.unlogged lost', 'the states say so');
+	'p.empty stale, p.logged stale, p.unlogged lost', 'the states say so');
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM vibepiper.run('p', parallel => false) WHERE status = 'built' AND reason = 'lost'}), '4', 'a run rebuilds them');
 is($standby->safe_psql('postgres', q{INSERT INTO src.t VALUES (99); SELECT count(*) FROM p.unlogged}), '16', 'and they are stored');
 

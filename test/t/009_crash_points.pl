@@ -23,10 +23,12 @@ my $purge = q{SELECT vibepiper.purge('%s', 1)};
 # The points, in the order of the source's files.  "does" is the statement that
 # comes there, "first" what makes it so, "task" says that it is inside a task,
 # whose failure a run can report; "writes" is 0 for what changes nothing, and
-# "after" is 1 for where it is committed already.  With "nth" it is not the
+# "at_commit" is 1 for where the transaction ends, "after" for where it is
+# committed already.  With "nth" it is not the
 # first time that the point is reached.
 my @points = (
-	{ name => 'publish.announced', does => $run },
+	{ name => 'ring.recorded', does => $run, at_commit => 1 },
+	{ name => 'publish.announced', does => $run, at_commit => 1 },
 	{ name => 'publish.committed', does => $run, after => 1 },
 	{ name => 'run.filled', does => $run, task => 1, nth => 2 },
 	{ name => 'run.unchanged', does => $run, task => 1 },
@@ -216,12 +218,12 @@ for my $i (0 .. $#points)
 	is(sql($misfits), '', "$what: all fits");
 
 	my $now = $point->{does} eq $run ? $old + 1 : $old;
-	my $try = $point->{name} eq 'publish.announced' ? "$arm;\nBEGIN;\n$statement;\nCOMMIT;\nSET vibepiper.debug_point = '';\n$statement;" :
+	my $try = $point->{at_commit} ? "$arm;\nBEGIN;\n$statement;\nCOMMIT;\nSET vibepiper.debug_point = '';\n$statement;" :
 		"BEGIN;\nSAVEPOINT s;\n$arm;\n$statement;\nROLLBACK TO s;\nSELECT 'in between: ' || n FROM $p.total;\nSET vibepiper.debug_point = '';\n"
 		. ($point->{does} eq $run ? "$statement;\n" : '') . "COMMIT;";
 	($rc, $out, $err) = $node->psql('postgres', $try, on_error_stop => 0);
 	is(() = $err =~ /ERROR/g, 1, "$what: one error in a transaction that tries again") or diag($err);
-	like($out, qr/^in between: $old$/m, "$what: between the tries it reads what was there") unless $point->{name} eq 'publish.announced';
+	like($out, qr/^in between: $old$/m, "$what: between the tries it reads what was there") unless $point->{at_commit};
 	is(reading($p), expected($now, $now, $now), "$what: the second try is published");
 	is(sql($misfits), '', "$what: and all fits");
 

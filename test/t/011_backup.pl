@@ -32,10 +32,10 @@ my $counts = q{SELECT concat_ws(' ', (SELECT count(*) FROM p.a), (SELECT count(*
 my $by_index = q{SET enable_seqscan = off; SELECT concat_ws(' ', (SELECT count(*) FROM p.a WHERE k BETWEEN 90 AND 105), (SELECT count(*) FROM p.logged WHERE k BETWEEN 90 AND 105),
 	(SELECT count(*) FROM p.empty WHERE k = 1))};
 my $states = q{SELECT string_agg(split_part(asset, '.', 2) || ' ' || state, ', ' ORDER BY asset) FROM vibepiper.assets};
-my $lost = 'a lost, computed lost, empty fresh, logged fresh, over stale, strict lost';
-my $fresh = $lost =~ s/lost|stale/fresh/gr;
+my $lost = 'a lost, computed lost, empty stale, logged stale, over stale, strict lost';
+my $stale = $lost =~ s/lost/stale/gr;
 is($primary->safe_psql('postgres', $counts), '100 100 100 100 0', 'what is stored');
-is($primary->safe_psql('postgres', $states), $fresh, 'is fresh');
+is($primary->safe_psql('postgres', $states), $stale, 'is stale');
 
 # Where unlogged versions are gone: they are known to be, and built by a run
 sub check_lost
@@ -47,9 +47,9 @@ sub check_lost
 	like(($node->psql('postgres', 'SELECT count(*) FROM p.strict'))[2], qr/p\.strict has no stored version/, "$what: or an error, if so wished");
 	is($node->safe_psql('postgres', $states), $lost, "$what: the states say so");
 	is($node->safe_psql('postgres', q{SELECT string_agg(split_part(asset, '.', 2) || ' ' || status, ', ' ORDER BY asset) FROM vibepiper.run('p', parallel => false)}),
-		'a built, computed built, empty cached, logged cached, over built, strict built', "$what: a run builds what is lost, and what reads it");
-	is($node->safe_psql('postgres', "INSERT INTO src VALUES (1000); $counts"), '107 107 100 107 0', "$what: then it is stored");
-	is($node->safe_psql('postgres', $states), $fresh, "$what: and fresh");
+		'a built, computed built, empty unchanged, logged built, over built, strict built', "$what: a run builds what is lost or may be stale, and what reads it");
+	is($node->safe_psql('postgres', "INSERT INTO src VALUES (1000); $counts"), '107 107 107 107 0', "$what: then it is stored");
+	is($node->safe_psql('postgres', $states), $stale, "$what: and stale, since the source was changed again");
 	is($node->safe_psql('postgres', q{SELECT count(*) FROM vibepiper.run('p', parallel => false, force => true) WHERE status IN ('built', 'unchanged')}), 6,
 		"$what: runs go on, in the slots that are there");
 	is($node->safe_psql('postgres', $counts), '108 108 108 108 0', "$what: read");
@@ -111,7 +111,7 @@ $copy->init_from_backup($primary, 'cold');
 $copy->start;
 is($copy->safe_psql('postgres', $counts), '100 100 100 100 0', 'copy of a stopped server: all versions are read');
 is($copy->safe_psql('postgres', $by_index), '11 11 0', 'copy of a stopped server: by index, too');
-is($copy->safe_psql('postgres', $states), $fresh, 'copy of a stopped server: all are fresh');
+is($copy->safe_psql('postgres', $states), $stale, 'copy of a stopped server: it is known that the source was changed');
 $copy->stop('immediate');
 $copy->start;
 check_lost($copy, 'the copy after a crash');

@@ -1,0 +1,20 @@
+/*
+ * altered.h
+ *	  Watches for what transactions alter, besides rows.
+ *
+ * Statements that define things are noted in one ring of the database
+ * (VP_RING_CODE): whoever finds news there compares what he depends on with
+ * what he remembers (freshness/meaning.h).  Tables that ALTER TABLE rewrites
+ * are noted as written.
+ */
+#ifndef VP_ALTERED_H
+#define VP_ALTERED_H
+
+#include "postgres.h"
+
+/* The classid of that ring; its objid is 0. */
+#define VP_RING_CODE InvalidOid
+
+extern void vp_altered_init(void);
+
+#endif							/* VP_ALTERED_H */

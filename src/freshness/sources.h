@@ -1,0 +1,49 @@
+/*
+ * sources.h
+ *	  What a version remembers of what it was computed from and by, and whether
+ *	  that is still the same.
+ *
+ * As a value it is a bytea, which only this module reads, and which means
+ * nothing to another server: the serial numbers of the rings tell.
+ *
+ * - A mark per table that was read (freshness/ring.h).  A table with children
+ *	 (partitions, or by inheritance) is remembered with all of them.
+ * - What tables, views and functions were like (freshness/meaning.h), and a mark
+ *	 in the ring of altering statements, which says whether to compare.
+ */
+#ifndef VP_SOURCES_H
+#define VP_SOURCES_H
+
+#include "postgres.h"
+
+#include "nodes/parsenodes.h"
+
+#include "freshness/instant.h"
+
+/* An asset is going to be computed: look at what is read and called. */
+extern void vp_sources_begin(void);
+
+/* Never mind. */
+extern void vp_sources_end(void);
+
+/*
+ * What was read since, under the snapshot of this instant.  Relations that the
+ * query, rewritten, names are followed when they are renamed; others are known to
+ * functions, by their names.  palloc'd.
+ */
+extern bytea *vp_sources_remember(Query *query, const VpInstant *instant);
+
+/* For whom is asked. */
+typedef struct VpAsking
+{
+	const VpInstant *instant;	/* of the rows that are to be read */
+	const VpInstant *latest;	/* for the catalogs */
+} VpAsking;
+
+/*
+ * Why the sources are, or may be, other ones for the asker and his transaction
+ * than they were; NULL: they are the same.
+ */
+extern const char *vp_sources_difference(const bytea *sources, const VpAsking *asking);
+
+#endif							/* VP_SOURCES_H */

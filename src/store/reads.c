@@ -1,0 +1,167 @@
+/*
+ * reads.c
+ *	  What the statements of this backend read while an asset is computed.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "nodes/parsenodes.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "store/marker.h"
+#include "store/reads.h"
+
+typedef struct ReadRelation
+{
+	Oid			relid;			/* hash key */
+	bool		children;
+} ReadRelation;
+
+static MemoryContext context = NULL;
+static HTAB *relations = NULL;
+static HTAB *functions = NULL;
+static HTAB *plan_functions = NULL;
+
+static HTAB *
+create_set(const char *name, Size entry_size)
+{
+	HASHCTL		ctl = {
+		.keysize = sizeof(Oid),
+		.entrysize = entry_size,
+		.hcxt = context
+	};
+
+	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static void
+forget(void)
+{
+	context = NULL;
+	relations = NULL;
+	functions = NULL;
+	plan_functions = NULL;
+}
+
+void
+vp_reads_begin(void)
+{
+	vp_reads_end();
+	context = AllocSetContextCreate(TopTransactionContext, "vibepiper reads",
+									ALLOCSET_SMALL_SIZES);
+	relations = create_set("vibepiper relations read", sizeof(ReadRelation));
+	functions = create_set("vibepiper functions called", sizeof(Oid));
+	plan_functions = create_set("vibepiper functions of plans", sizeof(uint32));
+}
+
+void
+vp_reads_end(void)
+{
+	if (context != NULL)
+		MemoryContextDelete(context);
+	forget();
+}
+
+static List *
+members(HTAB *set)
+{
+	HASH_SEQ_STATUS seq;
+	List	   *oids = NIL;
+	Oid		   *oid;			/* what each entry begins with */
+
+	hash_seq_init(&seq, set);
+	while ((oid = hash_seq_search(&seq)) != NULL)
+		oids = lappend_oid(oids, *oid);
+	list_sort(oids, list_oid_cmp);
+	return oids;
+}
+
+List *
+vp_reads_relations(void)
+{
+	return members(relations);
+}
+
+bool
+vp_reads_children(Oid relid)
+{
+	const ReadRelation *entry = hash_search(relations, &relid, HASH_FIND, NULL);
+
+	return entry != NULL && entry->children;
+}
+
+List *
+vp_reads_functions(void)
+{
+	return members(functions);
+}
+
+List *
+vp_reads_plan_functions(void)
+{
+	HASH_SEQ_STATUS seq;
+	List	   *hashes = NIL;
+	uint32	   *hash;
+
+	hash_seq_init(&seq, plan_functions);
+	while ((hash = hash_seq_search(&seq)) != NULL)
+		hashes = lappend_int(hashes, (int) *hash);
+	return hashes;
+}
+
+/* Children stand in the plan as well: they go with their root. */
+void
+vp_reads_note_plan(const PlannedStmt *plan)
+{
+	ListCell   *lc;
+
+	if (context == NULL)
+		return;
+	foreach(lc, plan->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		VpMarker	marker;
+		ReadRelation *entry;
+		bool		found;
+
+		/* a view is a sub-query with its Oid since 16 */
+		if (!OidIsValid(rte->relid) ||
+			!(rte->rtekind == RTE_SUBQUERY ||
+			  (rte->rtekind == RTE_RELATION && !vp_marker_read(rte, &marker))))
+			continue;
+		entry = hash_search(relations, &rte->relid, HASH_ENTER, &found);
+		entry->children = rte->inh || (found && entry->children);
+	}
+	foreach(lc, plan->invalItems)
+	{
+		PlanInvalItem *item = lfirst_node(PlanInvalItem, lc);
+
+		if (item->cacheId == PROCOID)
+			(void) hash_search(plan_functions, &item->hashValue, HASH_ENTER, NULL);
+	}
+}
+
+void
+vp_reads_note_function(Oid function)
+{
+	if (context != NULL)
+		(void) hash_search(functions, &function, HASH_ENTER, NULL);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	/* the memory goes with the transaction */
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
+		event == XACT_EVENT_PREPARE)
+		forget();
+}
+
+void
+vp_reads_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+}

@@ -1,0 +1,296 @@
+-- Which changes of sources make an asset stale, and which don't
+SET vibepiper.progress = off;
+CREATE SCHEMA fr_src;
+CREATE TABLE fr_src.t (id int PRIMARY KEY, v text);
+INSERT INTO fr_src.t SELECT i, 'v' || i FROM generate_series(1, 10) i;
+CREATE TABLE fr_src.child (id int REFERENCES fr_src.t ON DELETE CASCADE ON UPDATE CASCADE);
+CREATE TABLE fr_src.hidden (n int);
+INSERT INTO fr_src.hidden VALUES (1);
+CREATE TABLE fr_src.other (n int);
+CREATE FUNCTION fr_src.hidden_rows() RETURNS bigint LANGUAGE plpgsql STABLE
+	AS $$ BEGIN RETURN (SELECT count(*) FROM fr_src.hidden); END $$;
+SELECT vibepiper.define_pipeline('fr');
+SELECT vibepiper.define_asset('fr.a', 'SELECT id, v FROM fr_src.t');
+SELECT vibepiper.define_asset('fr.b', 'SELECT count(*) AS n FROM fr_src.child');
+SELECT vibepiper.define_asset('fr.c', 'SELECT fr_src.hidden_rows() AS n');
+SELECT vibepiper.define_asset('fr.d', 'SELECT count(*) AS n FROM fr.a, fr.c');
+SELECT asset, status, reason FROM vibepiper.run('fr');
+SELECT asset, status, reason FROM vibepiper.run('fr');
+
+-- what is stale, and after a run nothing is
+CREATE FUNCTION fr_src.stale() RETURNS text LANGUAGE sql
+	AS $$ SELECT coalesce(string_agg(asset || ': ' || reason, ', ' ORDER BY asset), 'nothing')
+		FROM vibepiper.plan('fr') WHERE action = 'build' $$;
+CREATE FUNCTION fr_src.refresh() RETURNS text LANGUAGE sql
+	AS $$ SELECT coalesce(string_agg(asset || ' ' || status, ', ' ORDER BY asset), 'nothing') || '; then stale: ' || fr_src.stale()
+		FROM vibepiper.run('fr') WHERE status <> 'cached' $$;
+
+-- Rows
+INSERT INTO fr_src.t VALUES (11, 'v11');
+SELECT fr_src.stale(), fr_src.refresh();
+UPDATE fr_src.t SET v = 'w' WHERE id = 11;
+SELECT fr_src.stale(), fr_src.refresh();
+DELETE FROM fr_src.t WHERE id = 11;
+SELECT fr_src.stale(), fr_src.refresh();
+MERGE INTO fr_src.t USING (VALUES (12, 'v12')) AS n (id, v) ON t.id = n.id WHEN NOT MATCHED THEN INSERT VALUES (n.id, n.v);
+SELECT fr_src.stale(), fr_src.refresh();
+COPY fr_src.child FROM stdin;
+12
+\.
+SELECT fr_src.stale(), fr_src.refresh();
+-- a cascade
+DELETE FROM fr_src.t WHERE id = 12;
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.child VALUES (1);
+SELECT fr_src.stale(), fr_src.refresh();
+TRUNCATE fr_src.child;
+SELECT fr_src.stale(), fr_src.refresh();
+-- with a CTE, in a function, in a DO block, by a trigger
+WITH w AS (INSERT INTO fr_src.hidden VALUES (2) RETURNING n) SELECT n FROM w;
+SELECT fr_src.stale(), fr_src.refresh();
+CREATE FUNCTION fr_src.write_hidden() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO fr_src.hidden VALUES (3); RETURN NULL; END $$;
+CREATE TRIGGER write_hidden AFTER INSERT ON fr_src.other EXECUTE FUNCTION fr_src.write_hidden();
+INSERT INTO fr_src.other VALUES (1);
+SELECT fr_src.stale(), fr_src.refresh();
+DO $$ BEGIN UPDATE fr_src.hidden SET n = 4 WHERE n = 3; END $$;
+SELECT fr_src.stale(), fr_src.refresh();
+-- replication of rows fires no triggers
+SET session_replication_role = replica;
+INSERT INTO fr_src.child VALUES (100);
+RESET session_replication_role;
+SELECT fr_src.stale(), fr_src.refresh();
+
+-- No change
+UPDATE fr_src.t SET v = 'none' WHERE false;
+UPDATE fr_src.t SET v = 'none' WHERE id < 0;
+DELETE FROM fr_src.t WHERE id < 0;
+SELECT count(*) FROM (SELECT FROM fr_src.t FOR UPDATE) l;
+EXPLAIN (COSTS OFF) INSERT INTO fr_src.t VALUES (20, 'v');
+BEGIN; INSERT INTO fr_src.t VALUES (20, 'v'); ROLLBACK;
+INSERT INTO fr_src.t VALUES (1, 'again') ON CONFLICT DO NOTHING;
+VACUUM fr_src.t;
+VACUUM FULL fr_src.t;
+CLUSTER fr_src.t USING t_pkey;
+REINDEX TABLE fr_src.t;
+ANALYZE fr_src.t;
+CREATE INDEX ON fr_src.t (v);
+COMMENT ON TABLE fr_src.t IS 'some text';
+ALTER TABLE fr_src.t RENAME COLUMN v TO w;
+ALTER TABLE fr_src.t RENAME TO renamed;
+CREATE TEMP TABLE hidden (n int);
+SELECT fr_src.stale();
+ALTER TABLE fr_src.renamed RENAME TO t;
+ALTER TABLE fr_src.t RENAME COLUMN w TO v;
+SELECT fr_src.stale(), fr_src.refresh();
+
+-- Subtransactions
+BEGIN;
+SAVEPOINT s;
+INSERT INTO fr_src.t VALUES (21, 'v');
+ROLLBACK TO s;
+COMMIT;
+SELECT fr_src.stale();
+BEGIN;
+SAVEPOINT s;
+INSERT INTO fr_src.t VALUES (21, 'v');
+SAVEPOINT s2;
+RELEASE s;
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+BEGIN;
+SAVEPOINT s;
+TRUNCATE fr_src.child;
+ROLLBACK TO s;
+COMMIT;
+SELECT fr_src.stale();
+
+-- Own changes, before they are committed
+BEGIN;
+INSERT INTO fr_src.t VALUES (22, 'v');
+SELECT fr_src.stale();
+SAVEPOINT s;
+INSERT INTO fr_src.hidden VALUES (5);
+SELECT fr_src.stale();
+ROLLBACK TO s;
+SELECT fr_src.stale();
+-- a serial run sees them, and knows that it did
+SELECT asset, status, reason FROM vibepiper.run('fr', parallel => false);
+SELECT fr_src.stale();
+COMMIT;
+SELECT fr_src.stale();
+-- written, computed, written again
+BEGIN;
+INSERT INTO fr_src.t VALUES (23, 'v');
+SELECT count(*) FROM vibepiper.run('fr', parallel => false) WHERE status = 'built';
+INSERT INTO fr_src.t VALUES (24, 'v');
+SELECT fr_src.stale();
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+-- what was computed between is what the second one of two runs sees
+BEGIN;
+DELETE FROM fr_src.t WHERE id = 23;
+SELECT count(*) FROM vibepiper.run('fr', parallel => false) WHERE status = 'built';
+SAVEPOINT s;
+DELETE FROM fr_src.t WHERE id = 24;
+SELECT count(*) FROM vibepiper.run('fr', parallel => false) WHERE status = 'built';
+ROLLBACK TO s;
+SELECT fr_src.stale();
+COMMIT;
+SELECT fr_src.stale();
+-- TRUNCATE and reload
+BEGIN;
+TRUNCATE fr_src.child;
+INSERT INTO fr_src.child VALUES (2), (3);
+SELECT count(*) FROM vibepiper.run('fr', parallel => false) WHERE status = 'built';
+SELECT fr_src.stale();
+COMMIT;
+SELECT fr_src.stale();
+BEGIN;
+TRUNCATE fr_src.child;
+INSERT INTO fr_src.child VALUES (2), (3);
+SELECT count(*) FROM vibepiper.run('fr', parallel => false) WHERE status = 'unchanged';
+TRUNCATE fr_src.child;
+INSERT INTO fr_src.child VALUES (4), (5);
+SELECT fr_src.stale();
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+
+-- An old snapshot sees what was fresh then, and what is newer isn't right for it
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM fr_src.t;
+SELECT fr_src.stale();
+COMMIT;
+
+-- While nothing is counted, locks tell
+BEGIN;
+SET LOCAL track_counts = off;
+INSERT INTO fr_src.t VALUES (30, 'v');
+SELECT fr_src.stale();
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+SET track_counts = off;
+COPY fr_src.child FROM stdin;
+6
+\.
+RESET track_counts;
+SELECT fr_src.stale(), fr_src.refresh();
+BEGIN;
+SET LOCAL track_counts = off;
+TRUNCATE fr_src.child;
+RESET track_counts;
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+-- still, who did nothing at all changed nothing
+SET track_counts = off;
+UPDATE fr_src.t SET v = 'none' WHERE false;
+RESET track_counts;
+SELECT fr_src.stale(), fr_src.refresh();
+
+-- Partitions and children
+CREATE TABLE fr_src.p (k int, v int) PARTITION BY RANGE (k);
+CREATE TABLE fr_src.p1 PARTITION OF fr_src.p FOR VALUES FROM (0) TO (10);
+CREATE TABLE fr_src.p2 PARTITION OF fr_src.p FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (k);
+CREATE TABLE fr_src.p2a PARTITION OF fr_src.p2 FOR VALUES FROM (10) TO (15);
+CREATE TABLE fr_src.i (k int);
+CREATE TABLE fr_src.i1 (extra int) INHERITS (fr_src.i);
+SELECT vibepiper.define_asset('fr.p', 'SELECT k, v FROM fr_src.p');
+SELECT vibepiper.define_asset('fr.i', 'SELECT k FROM fr_src.i');
+SELECT vibepiper.define_asset('fr.o', 'SELECT k FROM ONLY fr_src.i');
+SELECT fr_src.refresh();
+INSERT INTO fr_src.p VALUES (1, 1);
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.p1 VALUES (2, 2);
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.p2a VALUES (11, 2);
+SELECT fr_src.stale(), fr_src.refresh();
+UPDATE fr_src.p SET k = 12 WHERE k = 1;
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.i1 VALUES (1, 1);
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.i VALUES (1);
+SELECT fr_src.stale(), fr_src.refresh();
+-- an empty one more is no change; its first row is
+CREATE TABLE fr_src.p3 PARTITION OF fr_src.p FOR VALUES FROM (20) TO (30);
+SELECT fr_src.stale();
+INSERT INTO fr_src.p VALUES (20, 1);
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.p DETACH PARTITION fr_src.p3;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.p ATTACH PARTITION fr_src.p3 FOR VALUES FROM (20) TO (30);
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.i1 NO INHERIT fr_src.i;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.i1 INHERIT fr_src.i;
+SELECT fr_src.stale(), fr_src.refresh();
+DROP TABLE fr_src.p3;
+SELECT fr_src.stale(), fr_src.refresh();
+
+-- Altering what only a function knows
+ALTER TABLE fr_src.hidden ALTER n TYPE bigint;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.hidden ALTER n TYPE bigint USING n * 2;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.hidden RENAME COLUMN n TO m;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.hidden RENAME TO renamed;
+CREATE TABLE fr_src.hidden AS SELECT 1 AS m;
+SELECT fr_src.stale(), fr_src.refresh();
+DROP TABLE fr_src.hidden;
+CREATE TABLE fr_src.hidden AS SELECT 1 AS m;
+SELECT fr_src.stale(), fr_src.refresh();
+-- ... and the function
+CREATE OR REPLACE FUNCTION fr_src.hidden_rows() RETURNS bigint LANGUAGE plpgsql STABLE
+	AS $$ BEGIN RETURN (SELECT count(*) FROM fr_src.hidden) + 1; END $$;
+SELECT fr_src.stale(), fr_src.refresh();
+BEGIN;
+CREATE OR REPLACE FUNCTION fr_src.hidden_rows() RETURNS bigint LANGUAGE plpgsql STABLE
+	AS $$ BEGIN RETURN 0; END $$;
+SELECT fr_src.stale();
+ROLLBACK;
+SELECT fr_src.stale();
+ALTER FUNCTION fr_src.hidden_rows() COST 10;
+CREATE FUNCTION fr_src.unrelated() RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT fr_src.stale();
+-- A view between, and a function that is inlined
+CREATE VIEW fr_src.v AS SELECT id FROM fr_src.t;
+CREATE FUNCTION fr_src.tax(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+SELECT vibepiper.define_asset('fr.v', 'SELECT id, fr_src.tax(id) AS tax FROM fr_src.v');
+SELECT fr_src.refresh();
+CREATE OR REPLACE VIEW fr_src.v AS SELECT id FROM fr_src.t WHERE id > 5;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER VIEW fr_src.v RENAME TO v2;
+SELECT fr_src.stale();
+CREATE OR REPLACE FUNCTION fr_src.tax(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 3';
+SELECT fr_src.stale(), fr_src.refresh();
+SELECT sum(tax) = sum(id) * 3 AS right FROM fr.v;
+
+-- A materialized view as source
+CREATE MATERIALIZED VIEW fr_src.m AS SELECT count(*) AS n FROM fr_src.t;
+CREATE UNIQUE INDEX ON fr_src.m (n);
+SELECT vibepiper.define_asset('fr.m', 'SELECT n FROM fr_src.m');
+SELECT fr_src.refresh();
+REFRESH MATERIALIZED VIEW CONCURRENTLY fr_src.m;
+SELECT fr_src.stale();
+REFRESH MATERIALIZED VIEW fr_src.m;
+SELECT fr_src.stale(), fr_src.refresh();
+
+-- Another table access method
+CREATE ACCESS METHOD fr_heap TYPE TABLE HANDLER heap_tableam_handler;
+CREATE TABLE fr_src.am (n int) USING fr_heap;
+SELECT vibepiper.define_asset('fr.am', 'SELECT n FROM fr_src.am');
+SELECT fr_src.refresh();
+SELECT fr_src.refresh();
+INSERT INTO fr_src.am VALUES (1);
+SELECT fr_src.stale(), fr_src.refresh();
+SELECT count(*) FROM (SELECT FROM fr_src.am FOR UPDATE) l;
+SELECT fr_src.stale();
+
+-- More changes than the ring of a source holds
+DO $$ BEGIN FOR i IN 1 .. 70 LOOP INSERT INTO fr_src.other VALUES (i); COMMIT; END LOOP; END $$;
+SELECT fr_src.stale(), fr_src.refresh();
+
+RESET vibepiper.progress;
+DROP TABLE pg_temp.hidden;
+SELECT vibepiper.drop_pipeline('fr', cascade => true);
+DROP SCHEMA fr, fr_src CASCADE;
+DROP ACCESS METHOD fr_heap;

@@ -1,0 +1,161 @@
+# What makes an asset stale, where it takes more than one session of one
+# server: prepared transactions, subscriptions, restarts, crashes, promotion.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('freshness');
+$node->init(allows_streaming => 'logical');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nmax_prepared_transactions = 5\nmax_worker_processes = 16\nrestart_after_crash = on");
+$node->start;
+
+my $publisher = PostgreSQL::Test::Cluster->new('publisher');
+$publisher->init(allows_streaming => 'logical');
+$publisher->start;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sql(q{
+	CREATE EXTENSION vibepiper;
+	CREATE SCHEMA raw;
+	CREATE TABLE raw.t (n int PRIMARY KEY);
+	CREATE TABLE raw.part (n int) PARTITION BY LIST (n);
+	CREATE TABLE raw.part1 PARTITION OF raw.part FOR VALUES IN (1);
+	CREATE FUNCTION raw.total() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT sum(n) FROM raw.t); END';
+	SELECT vibepiper.define_pipeline('f');
+	SELECT vibepiper.define_asset('f.known', 'SELECT n FROM raw.t');
+	SELECT vibepiper.define_asset('f.found', 'SELECT raw.total() AS n');
+	SELECT vibepiper.define_asset('f.part', 'SELECT n FROM raw.part');
+	SELECT vibepiper.define_asset('f.logged', 'SELECT n FROM raw.t', storage => 'logged');
+});
+
+sub stale
+{
+	return sql(q{SELECT coalesce(string_agg(asset || ': ' || reason, ', ' ORDER BY asset), 'nothing') FROM vibepiper.plan('f') WHERE action <> 'cached'});
+}
+
+# Run, and prove that all is right and fresh then.
+sub run
+{
+	my ($what) = @_;
+	sql(q{SET vibepiper.progress = off; SELECT count(*) FROM vibepiper.run('f')});
+	is(sql(q{SELECT (SELECT sum(n) FROM f.known) IS NOT DISTINCT FROM sum(n) AND (SELECT n FROM f.found) IS NOT DISTINCT FROM sum(n) FROM raw.t}), 't', "$what: right");
+	is(stale(), 'nothing', "$what: nothing is stale");
+	return;
+}
+
+my $all_of_t = 'f.found: source raw.t changed, f.known: source raw.t changed, f.logged: source raw.t changed';
+run('first run');
+
+# Prepared transactions
+sql(q{BEGIN; INSERT INTO raw.t VALUES (1); PREPARE TRANSACTION 'a'});
+is(stale(), 'nothing', 'prepared: not yet');
+sql(q{COMMIT PREPARED 'a'});
+is(stale(), $all_of_t, 'prepared, then committed by another session');
+run('after COMMIT PREPARED');
+sql(q{BEGIN; INSERT INTO raw.t VALUES (2); PREPARE TRANSACTION 'a'});
+sql(q{ROLLBACK PREPARED 'a'});
+is(stale(), 'nothing', 'prepared, then rolled back');
+
+# ... prepared before the run, committed after it
+sql(q{BEGIN; INSERT INTO raw.t VALUES (3); PREPARE TRANSACTION 'a'});
+sql(q{SET vibepiper.progress = off; SELECT count(*) FROM vibepiper.run('f', force => true)});
+is(stale(), 'nothing', 'computed while one is prepared');
+sql(q{DO 'BEGIN FOR i IN 100 .. 180 LOOP INSERT INTO raw.t VALUES (i); COMMIT; END LOOP; END'});
+is(stale(), $all_of_t =~ s/changed/may have changed/gr, 'many others write, more than is remembered');
+run('after many others wrote');
+sql(q{COMMIT PREPARED 'a'});
+is(stale(), $all_of_t, 'the one that was prepared is committed');
+run('after that');
+
+# ... before anybody looked at the table, with a lock that writes nothing beside
+sql(q{CREATE TABLE raw.new (n int); CREATE TABLE raw.new2 (n int)});
+sql(q{BEGIN; INSERT INTO raw.new VALUES (1); PREPARE TRANSACTION 'a'});
+sql(q{SELECT vibepiper.define_asset('f.new', 'SELECT n FROM raw.new'); SELECT vibepiper.define_asset('f.new2', 'SELECT n FROM raw.new2')});
+run('with a new source that a prepared transaction wrote');
+sql(q{COMMIT PREPARED 'a'});
+is(stale(), 'f.new: source raw.new changed', 'and that is committed');
+run('after that, too');
+
+# A subscription's worker writes
+$publisher->safe_psql('postgres', q{CREATE SCHEMA raw; CREATE TABLE raw.t (n int PRIMARY KEY); CREATE PUBLICATION p FOR ALL TABLES});
+my $connstr = $publisher->connstr . ' dbname=postgres';
+sql("CREATE SUBSCRIPTION s CONNECTION '$connstr' PUBLICATION p WITH (copy_data = false)");
+$node->wait_for_subscription_sync($publisher, 's');
+run('with a subscription');
+$publisher->safe_psql('postgres', 'INSERT INTO raw.t VALUES (1000)');
+$publisher->wait_for_catchup('s');
+is(stale(), $all_of_t, 'a subscription wrote');
+run('after the subscription wrote');
+$publisher->safe_psql('postgres', 'TRUNCATE raw.t');
+$publisher->wait_for_catchup('s');
+is(stale(), $all_of_t, 'a subscription truncated');
+run('after the subscription truncated');
+sql('DROP SUBSCRIPTION s');
+$publisher->stop;
+
+# A restart: never called fresh what isn't
+sql(q{INSERT INTO raw.t VALUES (5); INSERT INTO raw.part VALUES (1)});
+run('before restarts');
+$node->restart;
+is(stale(), 'nothing', 'a restart changes nothing');
+sql(q{INSERT INTO raw.t VALUES (6)});
+is(stale(), $all_of_t, 'written after a restart');
+$node->restart;
+is(stale(), $all_of_t, 'and still known after another one');
+run('after a restart');
+# what was saved is good for the next start only
+my $saved = $node->data_dir . '/pg_stat/vibepiper.rings';
+$node->stop;
+my $rings = slurp_file($saved);
+$node->start;
+ok(!-e $saved, 'what was saved is gone');
+sql(q{INSERT INTO raw.t VALUES (11); DELETE FROM raw.t WHERE n = 11});
+$node->stop;
+open my $file, '>:raw', $saved or die;
+print $file $rings;
+close $file;
+$node->start;
+is(stale(), join(', ', map { "f.$_->[0]: source raw.$_->[1] may have changed" }
+	[ 'found', 't' ], [ 'known', 't' ], [ 'logged', 't' ], [ 'new', 'new' ], [ 'new2', 'new2' ], [ 'part', 'part' ]), 'what is older is not believed');
+$node->stop;
+open $file, '>>:raw', $saved or die;
+truncate $file, 100;
+close $file;
+$node->start;
+like(stale(), qr/f\.part: source raw\.part may have changed/, 'nor what is cut off');
+run('after bad files');
+sql(q{BEGIN; INSERT INTO raw.t VALUES (7); PREPARE TRANSACTION 'a'});
+run('with a prepared transaction');
+$node->stop('immediate');
+$node->start;
+sql(q{COMMIT PREPARED 'a'});
+like(stale(), qr/f\.logged: source raw\.t (may have )?changed/, 'committed after a crash what was prepared before');
+run('after a crash');
+
+# ... in the middle of a transaction that prepares
+my $log = -s $node->logfile;
+my ($rc, $out, $err) = $node->psql('postgres', q{SET vibepiper.debug_point = 'ring.recorded=crash'; BEGIN; INSERT INTO raw.t VALUES (8); PREPARE TRANSACTION 'b'});
+isnt($rc, 0, 'a crash while preparing');
+$node->wait_for_log(qr/was terminated by signal 9/, $log);
+$node->wait_for_log(qr/database system is ready to accept connections/, $log);
+run('after a crash while preparing');
+
+# A standby that is promoted
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+run('with a standby');
+sql(q{INSERT INTO raw.t VALUES (9)});
+$node->wait_for_catchup($standby);
+$node->stop;
+$standby->promote;
+$node = $standby;
+like(stale(), qr/f\.logged: source raw\.t (may have )?changed/, 'after a promotion');
+run('after a promotion');
+
+$node->stop;
+done_testing();

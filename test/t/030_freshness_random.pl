@@ -1,0 +1,258 @@
+# Random transactions, and a model of what they change.
+#
+# Several sessions write tables, roll back, prepare, replace functions, alter;
+# runs compute a random graph of assets over these tables.  After each run every
+# asset equals its query, nothing is stale, and computed was what the model says,
+# no more and no less: assets whose tables or functions a transaction changed
+# that this run sees and the last one did not, and those that read what was
+# computed with other rows.  Restarts and crashes may compute more; so may
+# more writers of a table than are remembered.
+#
+# VIBEPIPER_STRESS_SECONDS is for how long, VIBEPIPER_STRESS_SEED what to repeat.
+use strict;
+use warnings;
+use IPC::Run;
+use List::Util qw(any first shuffle uniq);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $seconds = $ENV{VIBEPIPER_STRESS_SECONDS} || 15;
+my $seed = $ENV{VIBEPIPER_STRESS_SEED} || int(rand(1_000_000));
+srand($seed);
+note("seed $seed, $seconds seconds");
+sub pick { return $_[ int(rand(@_)) ]; }
+sub chance { return rand() < $_[0]; }
+
+my $node = PostgreSQL::Test::Cluster->new('random');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nmax_prepared_transactions = 10\nmax_worker_processes = 16\nautovacuum = off");
+$node->start;
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# Tables, functions that read them, and assets
+my @plain = map { "raw.t$_" } 0 .. 5;
+my @leaves = map { "raw.p$_" } 0 .. 3;
+my $schema = "CREATE EXTENSION vibepiper; CREATE SCHEMA raw; CREATE TABLE raw.p (k int, v int) PARTITION BY LIST (k);\n";
+$schema .= "CREATE TABLE $_ (k int, v int); INSERT INTO $_ SELECT i, i FROM generate_series(0, 3) i;\n" for @plain;
+$schema .= "CREATE TABLE raw.p$_ PARTITION OF raw.p FOR VALUES IN ($_); INSERT INTO raw.p$_ VALUES ($_, $_);\n" for 0 .. 3;
+
+my %function_reads;
+sub function_body { my ($table, $plus) = @_; return "BEGIN RETURN (SELECT coalesce(sum(v), 0) + $plus FROM $table); END"; }
+sub dynamic_body { my ($table, $plus) = @_; return "DECLARE n bigint; BEGIN EXECUTE 'SELECT coalesce(sum(v), 0) + $plus FROM ' || '$table' INTO n; RETURN n; END"; }
+my %plus;
+for my $i (0 .. 3)
+{
+	my $name = "raw.f$i";
+	$function_reads{$name} = pick(@plain, 'raw.p');
+	$plus{$name} = 0;
+	$schema .= "CREATE FUNCTION $name() RETURNS bigint LANGUAGE plpgsql STABLE AS \$\$" . ($i % 2 ? function_body($function_reads{$name}, 0) : dynamic_body($function_reads{$name}, 0)) . "\$\$;\n";
+}
+sql($schema);
+
+my (@assets, %query, %reads, %calls, %upstream);
+my $n = 5 + int(rand(36));
+my $define = "SELECT vibepiper.define_pipeline('d');\n";
+for my $i (0 .. $n - 1)
+{
+	my $name = "d.a$i";
+	my $kind = $i < 3 ? pick(0, 1) : pick(0 .. 4);
+	my @from;
+	if ($kind == 0)
+	{
+		$reads{$name} = [ uniq map { pick(@plain, 'raw.p') } 0 .. int(rand(2)) ];
+		@from = map { "SELECT count(*) AS c, sum(v) AS s FROM $_" } @{ $reads{$name} };
+	}
+	elsif ($kind == 1)
+	{
+		$calls{$name} = [ pick(keys %function_reads) ];
+		@from = map { "SELECT 1 AS c, $_() AS s" } @{ $calls{$name} };
+	}
+	else
+	{
+		$upstream{$name} = [ uniq map { pick(@assets) } 0 .. int(rand(3)) ];
+		@from = map { "SELECT c, s FROM $_" } @{ $upstream{$name} };
+	}
+	# an early cutoff now and then: less than what is read (what isn't called isn't read)
+	my $what = $kind != 1 && chance(0.3) ? 'sum(c)::bigint AS c, 0::bigint AS s' : 'sum(c)::bigint AS c, sum(s)::bigint AS s';
+	$query{$name} = "SELECT $what FROM (" . join(' UNION ALL ', @from) . ') x';
+	$define .= "SELECT vibepiper.define_asset('$name', \$q\$$query{$name}\$q\$);\n";
+	push @assets, $name;
+}
+sql($define);
+
+# A session: psql, and what its open transaction changed.
+my $marks = 0;
+sub open_session
+{
+	my $s = { in => '', out => '', err => '', open => 0, changed => {}, stack => [] };
+	$s->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$s->{in}, '>', \$s->{out}, '2>', \$s->{err}, IPC::Run::timeout(180));
+	say_to($s, q{SET vibepiper.progress = off; SET lock_timeout = '100ms'; SET client_min_messages = error});
+	return $s;
+}
+
+# Returns the output; undef and an ended transaction after an error.
+sub say_to
+{
+	my ($s, $sql) = @_;
+	my $mark = 'mark' . ++$marks;
+	($s->{out}, $s->{err}) = ('', '');
+	$s->{in} .= "$sql;\n\\echo $mark\n\\warn $mark\n";
+	$s->{run}->pump until $s->{out} =~ /^$mark$/m && $s->{err} =~ /^$mark$/m;
+	if ($s->{err} =~ /ERROR/)
+	{
+		die "$sql: $s->{err}" unless $s->{err} =~ /lock timeout|deadlock detected|prepared transaction identifier|could not serialize/;
+		@$s{qw(open changed stack exclusive)} = (0, {}, [], 0);
+		$s->{in} .= "ROLLBACK;\n";
+		return;
+	}
+	return $s->{out} =~ s/^$mark$//mr =~ s/\s+$//r;
+}
+
+# What committed transactions changed since the last run: tables, functions.
+my %changed;
+my %writers;
+my %prepared;
+my $more_allowed = 1;
+sub commit_changes
+{
+	my ($changes) = @_;
+	$changed{$_} = 1 for keys %$changes;
+	$writers{$_}++ for keys %$changes;
+	return;
+}
+
+sub finish
+{
+	my ($s, $how) = @_;
+	my $changes = $s->{changed};
+	return unless $s->{open};
+	my $done = say_to($s, $how);
+	commit_changes($changes) if defined $done && $how eq 'COMMIT';
+	@$s{qw(open changed stack exclusive)} = (0, {}, [], 0);
+	return;
+}
+
+sub changes_rows
+{
+	my ($s, $table, $sql) = @_;
+	my $rows = say_to($s, "WITH w AS ($sql RETURNING 1) SELECT count(*) FROM w");
+	return unless defined $rows;
+	if ($rows > 0)
+	{
+		if ($s->{open}) { $s->{changed}{$table} = 1; }
+		else { commit_changes({ $table => 1 }); }
+	}
+	return;
+}
+
+sub leaf { return pick(0 .. 3); }
+
+my @sessions = map { open_session() } 1 .. 4;
+my $gid = 0;
+my %done;
+my @steps = (
+	[ 12, begin => sub { my $s = shift; return if $s->{open}; defined say_to($s, pick('BEGIN', 'BEGIN', 'BEGIN ISOLATION LEVEL REPEATABLE READ')) and $s->{open} = 1; } ],
+	[ 10, commit => sub { finish($_[0], 'COMMIT') } ],
+	[ 3, rollback => sub { finish($_[0], 'ROLLBACK') } ],
+	[ 5, savepoint => sub { my $s = shift; return unless $s->{open}; defined say_to($s, 'SAVEPOINT s') and push @{ $s->{stack} }, { %{ $s->{changed} } }; } ],
+	[ 3, rollback_to => sub { my $s = shift; return unless $s->{open} && @{ $s->{stack} };
+		my $then = $s->{stack}[-1]; defined say_to($s, 'ROLLBACK TO s') and $s->{changed} = {%$then}; } ],
+	[ 2, release => sub { my $s = shift; return unless $s->{open} && @{ $s->{stack} }; defined say_to($s, 'RELEASE s') and pop @{ $s->{stack} }; } ],
+	[ 20, insert => sub { my ($s) = @_; my $t = pick(@plain); changes_rows($s, $t, "INSERT INTO $t VALUES (" . leaf() . ', ' . int(rand(9)) . ')'); } ],
+	[ 10, update => sub { my ($s) = @_; my $t = pick(@plain); changes_rows($s, $t, "UPDATE $t SET v = v + 1 WHERE k = " . pick(0 .. 6)); } ],
+	[ 6, delete => sub { my ($s) = @_; my $t = pick(@plain); changes_rows($s, $t, "DELETE FROM $t WHERE k = " . pick(0 .. 6)); } ],
+	[ 8, partition => sub { my ($s) = @_; my $k = leaf(); changes_rows($s, 'raw.p', 'INSERT INTO ' . pick('raw.p', "raw.p$k") . " VALUES ($k, 1)"); } ],
+	[ 3, move => sub { my ($s) = @_; changes_rows($s, 'raw.p', 'UPDATE raw.p SET k = (k + 1) % 4 WHERE v = ' . pick(0 .. 5)); } ],
+	[ 3, lock => sub { my ($s) = @_; say_to($s, 'SELECT count(*) FROM (SELECT FROM ' . pick(@plain) . ' FOR UPDATE) x'); } ],
+	[ 2, truncate => sub { my ($s) = @_; my $t = pick(@plain); defined say_to($s, "TRUNCATE $t") or return;
+		if ($s->{open}) { $s->{changed}{$t} = 1; $s->{exclusive} = 1; } else { commit_changes({ $t => 1 }); } } ],
+	[ 3, function => sub { my ($s) = @_; return if $s->{open}; my $f = pick(keys %function_reads); my $new = chance(0.5) ? $plus{$f} : $plus{$f} + 1;
+		my $i = $f =~ s/.*f//r;
+		my $body = $i % 2 ? function_body($function_reads{$f}, $new) : dynamic_body($function_reads{$f}, $new);
+		defined say_to($s, "CREATE OR REPLACE FUNCTION $f() RETURNS bigint LANGUAGE plpgsql STABLE AS \$\$$body\$\$") or return;
+		commit_changes({ $f => 1 }) if $new != $plus{$f}; $plus{$f} = $new; } ],
+	[ 2, unrelated_ddl => sub { my ($s) = @_; return if $s->{open}; say_to($s, pick('CREATE TABLE raw.x (i int); DROP TABLE raw.x', 'COMMENT ON TABLE raw.t0 IS $$x$$', 'CREATE INDEX ON raw.t1 (v)')); } ],
+	[ 2, maintain => sub { my ($s) = @_; return if $s->{open}; say_to($s, pick('VACUUM', 'VACUUM FULL', 'ANALYZE', 'REINDEX TABLE') . ' ' . pick(@plain)); } ],
+	[ 2, new_partition => sub { my ($s) = @_; return if $s->{open}; say_to($s, 'CREATE TABLE raw.p9 PARTITION OF raw.p FOR VALUES IN (9); DROP TABLE raw.p9'); } ],
+	# out and in again: the same rows
+	[ 2, exchange => sub { my ($s) = @_; return if $s->{open}; my $k = leaf();
+		say_to($s, "BEGIN; ALTER TABLE raw.p DETACH PARTITION raw.p$k; ALTER TABLE raw.p ATTACH PARTITION raw.p$k FOR VALUES IN ($k); COMMIT"); } ],
+	[ 4, prepare => sub { my $s = shift; return unless $s->{open} && !$s->{exclusive} && keys %prepared < 5; my $name = 'g' . ++$gid; my $changes = $s->{changed};
+		defined say_to($s, "PREPARE TRANSACTION '$name'") and $prepared{$name} = $changes; @$s{qw(open changed stack exclusive)} = (0, {}, [], 0); } ],
+	[ 3, commit_prepared => sub { my ($s) = @_; return if $s->{open}; my $name = pick(keys %prepared) or return;
+		defined say_to($s, "COMMIT PREPARED '$name'") and commit_changes(delete $prepared{$name}); } ],
+	[ 2, rollback_prepared => sub { my ($s) = @_; return if $s->{open}; my $name = pick(keys %prepared) or return;
+		defined say_to($s, "ROLLBACK PREPARED '$name'") and delete $prepared{$name}; } ],
+	[ 6, run => sub { run_and_check() } ],
+	[ 0.15, restart => sub { end_sessions(); $node->restart; begin_again('restart'); } ],
+	[ 0.15, crash => sub { end_sessions(); $node->stop('immediate'); $node->start; begin_again('crash'); } ]);
+
+sub end_sessions
+{
+	finish($_, pick('COMMIT', 'ROLLBACK')) for @sessions;
+	for (@sessions) { $_->{in} .= "\\q\n"; $_->{run}->finish; }
+	return;
+}
+
+sub begin_again
+{
+	my ($why) = @_;
+	$more_allowed = 1;
+	@sessions = map { open_session() } 1 .. 4;
+	return;
+}
+
+my $runner;
+my ($runs, $wrong, $computed, $excused) = (0, 0, 0, 0);
+sub run_and_check
+{
+	# nobody waits for locks of TRUNCATE
+	finish($_, pick('COMMIT', 'ROLLBACK')) for grep { $_->{exclusive} } @sessions;
+	my $parallel = pick('true', 'false');
+	my %status = map { split /\|/ } split /\n/, sql("SET vibepiper.progress = off; SELECT asset, status FROM vibepiper.run('d', parallel => $parallel, max_workers => 2)");
+	my $more = $more_allowed || any { $writers{$_} > 60 } keys %writers;
+	my (@missed, @needless);
+	for my $asset (@assets)
+	{
+		my $due = (any { $changed{$_} } @{ $reads{$asset} // [] }) || (any { $changed{$_} || $changed{ $function_reads{$_} } } @{ $calls{$asset} // [] })
+			|| (any { $status{$_} eq 'built' } @{ $upstream{$asset} // [] });
+		my $did = $status{$asset} ne 'cached';
+		$computed += $did;
+		push @missed, $asset if $due && !$did;
+		push @needless, $asset if $did && !$due;
+	}
+	$excused += @needless if $more;
+	my @differs = split /\n/, sql(join(' UNION ALL ', map { "SELECT '$_' WHERE EXISTS ((TABLE $_ EXCEPT ALL ($query{$_})) UNION ALL (($query{$_}) EXCEPT ALL TABLE $_))" } @assets));
+	my $stale = sql(q{SELECT string_agg(asset || ': ' || reason, ', ') FROM vibepiper.plan('d') WHERE action <> 'cached'});
+	$runs++;
+	if (@differs || @missed || (@needless && !$more) || $stale ne '')
+	{
+		$wrong++;
+		diag("run $runs, parallel $parallel: differs @differs; missed @missed; needless @needless; stale $stale; changed " . join(' ', sort keys %changed));
+		diag("$_: $query{$_}: " . sql("SELECT coalesce(max(status || ', ' || reason), 'cached') FROM vibepiper.tasks WHERE asset = '$_' AND run_id = (SELECT max(run_id) FROM vibepiper.runs)")) for uniq @missed, @needless;
+	}
+	%changed = ();
+	%writers = ();
+	$more_allowed = 0;
+	return;
+}
+
+run_and_check();
+my $total = 0;
+$total += $_->[0] for @steps;
+my $end = time() + $seconds;
+while (time() < $end)
+{
+	my $roll = rand($total);
+	my $step = first { ($roll -= $_->[0]) < 0 } @steps;
+	$done{ $step->[1] }++;
+	$step->[2]->(pick(@sessions));
+}
+run_and_check();
+end_sessions();
+is($wrong, 0, "$runs runs of $n assets (seed $seed): computed what had to be, and nothing else");
+note("computed $computed, excused $excused; " . join(', ', map { "$_ $done{$_}" } sort keys %done));
+$node->stop;
+done_testing();
