@@ -101,11 +101,11 @@ raise_no_process(void)
  * VP_LIVE_BUSY, for a run that is to be the only one of its pipeline's.
  */
 static int
-claim_run(const VpPipeline *pipeline, bool only, TimestampTz start)
+claim_run(const VpPipeline *pipeline, bool only, TimestampTz start, VpLiveId *other)
 {
 	int			index;
 
-	while ((index = vp_live_claim(pipeline->id, only)) == VP_LIVE_NONE_FREE)
+	while ((index = vp_live_claim(pipeline->id, only, other)) == VP_LIVE_NONE_FREE)
 	{
 		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), worker_wait))
 			raise_no_process();
@@ -553,14 +553,15 @@ wait_for_result(Waiter *waiter, bool wait)
 
 /* NULL: it was to be the pipeline's only run, and there is another one. */
 static VpRunResult *
-start_and_wait(VpPipeline *pipeline, const VpRunOptions *options, bool only, bool wait)
+start_and_wait(VpPipeline *pipeline, const VpRunOptions *options, bool only, bool wait,
+			   VpLiveId *other)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	dsm_segment *request = write_request(options);
 	Waiter		waiter = {.watches = true};
 	VpRunResult *result;
 
-	waiter.index = claim_run(pipeline, only, start);
+	waiter.index = claim_run(pipeline, only, start, other);
 	if (waiter.index == VP_LIVE_BUSY)
 	{
 		dsm_detach(request);
@@ -580,11 +581,46 @@ start_and_wait(VpPipeline *pipeline, const VpRunOptions *options, bool only, boo
 }
 
 /*
+ * A run that is being started, as another waiter; false if nothing comes of
+ * it.  Once it is held, it can't end unnoticed.
+ */
+static bool
+join_starting(Waiter *waiter, const VpLiveId *id)
+{
+	bool		begun = false;
+	bool		gone = false;
+
+	if (!vp_live_hold(id->index, id->serial))
+		return false;
+	waiter->index = id->index;
+	waiter->run = vp_live_run(id->index);
+	PG_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(waiter));
+	{
+		while (!begun && !gone)
+		{
+			vp_live_lock();
+			begun = waiter->run->phase > VP_LIVE_CLAIMED;
+			gone = !begun && waiter->run->waiters == 0;
+			waiter->run->waiters += begun;
+			vp_live_unlock();
+			waiter->counted = begun;
+			if (!begun)
+				nap(FREE_PROCESS_POLL_MS);
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(waiter));
+	if (!begun)
+		vp_live_let_go(waiter->index);
+	return begun;
+}
+
+/*
  * The run is the pipeline's next one, or does nothing; NULL: another one was
  * faster, and the caller doesn't want to run after it.
  */
 static VpRunResult *
-launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, bool wait)
+launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, bool wait,
+	   VpLiveId *other)
 {
 	bool		free = pass_gate(pipeline, false);
 	VpRunResult *result = NULL;
@@ -602,7 +638,7 @@ launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, boo
 				 (!options->force && options->retry_of == 0)))
 		result = run_nothing(pipeline, options);
 	if (result == NULL)
-		result = start_and_wait(pipeline, options, overlap != VP_OVERLAP_WAIT, wait);
+		result = start_and_wait(pipeline, options, overlap != VP_OVERLAP_WAIT, wait, other);
 	return result;
 }
 
@@ -610,20 +646,22 @@ VpRunResult *
 vp_launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, bool wait)
 {
 	Waiter		joined = {.watches = true};
-	VpRunResult *result;
+	VpRunResult *result = NULL;
+	VpLiveId	other;
 
 	vp_own_check(pipeline);
-	for (;;)
+	while (result == NULL)
 	{
 		if (overlap == VP_OVERLAP_JOIN && join(&joined, pipeline))
 			result = wait_for_result(&joined, wait);
 		else
-			result = launch(pipeline, options, overlap, wait);
+			result = launch(pipeline, options, overlap, wait, &other);
 		if (result != NULL)
 			break;
 		if (overlap == VP_OVERLAP_REFUSE)
 			raise_refusal(pipeline, true);
-		nap(FREE_PROCESS_POLL_MS);	/* soon it can be joined, or has ended */
+		if (join_starting(&joined, &other))
+			result = wait_for_result(&joined, wait);
 	}
 
 	/* who doesn't wait gets the run's number, however soon it failed */

@@ -175,7 +175,7 @@ reset_run(VpLiveRun *run)
 }
 
 int
-vp_live_claim(int32 pipeline_id, bool only)
+vp_live_claim(int32 pipeline_id, bool only, VpLiveId *other)
 {
 	int			found = VP_LIVE_NONE_FREE;
 
@@ -188,7 +188,11 @@ vp_live_claim(int32 pipeline_id, bool only)
 			found = found == VP_LIVE_NONE_FREE ? i : found;
 		else if (only && run->pipeline_id == pipeline_id &&
 				 run->database == MyDatabaseId && run->phase < VP_LIVE_ENDED)
+		{
 			found = VP_LIVE_BUSY;
+			other->index = i;
+			other->serial = run->serial;
+		}
 	}
 	if (found >= 0)
 	{

@@ -131,12 +131,19 @@ extern int	vp_live_find_pipeline(int32 pipeline_id);
 /*
  * Claim a free one for a run of the pipeline: initialized, with one reference
  * and a serial.  If it is to be the only one of the pipeline's, none may have
- * been claimed that hasn't ended.  Returns its index, or one of these:
+ * been claimed that hasn't ended: else `other` says which.  Returns its index,
+ * or one of these:
  */
 #define VP_LIVE_NONE_FREE	(-1)
 #define VP_LIVE_BUSY		(-2)
 
-extern int	vp_live_claim(int32 pipeline_id, bool only);
+typedef struct VpLiveId
+{
+	int			index;
+	int64		serial;
+} VpLiveId;
+
+extern int	vp_live_claim(int32 pipeline_id, bool only, VpLiveId *other);
 
 /* Take a reference; false if it isn't that one any more. */
 extern bool vp_live_hold(int index, int64 serial);

@@ -1,4 +1,6 @@
 -- Which changes of sources make an asset stale, and which don't
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS vibepiper;
 SET vibepiper.progress = off;
 CREATE SCHEMA fr_src;
 CREATE TABLE fr_src.t (id int PRIMARY KEY, v text);
