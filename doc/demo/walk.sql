@@ -48,15 +48,13 @@ FROM vibepiper.run('flights')
 GROUP BY status;
 
 \echo '== 5. A source changes'
-\echo '   An airline gets a new name. This version does not notice changes of source tables by'
-\echo '   itself, so we say which asset reads the table. A run then computes that asset and what'
-\echo '   is built on it; the other assets, the big ones among them, are left alone.'
+\echo '   An airline gets a new name. Nobody has to say so: who wrote the table is known. A run'
+\echo '   computes the asset that reads it, and what is built on that; the other assets, the big'
+\echo '   ones among them, are left alone.'
 \echo
 UPDATE raw.airlines SET name = 'ExpressJet' WHERE carrier = 'EV';
 \echo '   UPDATE raw.airlines SET name = ''ExpressJet'' WHERE carrier = ''EV'';'
-\echo '   SELECT vibepiper.invalidate(''flights.airlines'');'
 \echo
-SELECT vibepiper.invalidate('flights.airlines') \g /dev/null
 SELECT * FROM vibepiper.plan('flights');
 SELECT asset, status, reason, rows,
        round(extract(epoch FROM elapsed) * 1000) AS ms
@@ -64,16 +62,16 @@ FROM vibepiper.run('flights');
 
 SELECT metric, value, detail FROM flights.dashboard WHERE metric LIKE '%airline%' ORDER BY position;
 
-\echo '== 6. A false alarm'
-\echo '   The airports are computed again, but their rows come out the same. The hash of the data'
-\echo '   says so, and nothing that reads them is computed.'
+\echo '== 6. A change that makes no difference'
+\echo '   A column is updated that no asset reads. The airports are computed again, but their rows'
+\echo '   come out the same. The hash of the data says so, and nothing that reads them is computed.'
 \echo
-\echo '   SELECT vibepiper.invalidate(''flights.airports'', downstream => false);'
+\echo '   UPDATE raw.airports SET dst = lower(dst);'
 \echo
-SELECT vibepiper.invalidate('flights.airports', downstream => false) \g /dev/null
-SELECT status, count(*) AS assets, min(asset) AS "for example"
+UPDATE raw.airports SET dst = lower(dst);
+SELECT status, reason, count(*) AS assets, min(asset) AS "for example"
 FROM vibepiper.run('flights')
-GROUP BY status
+GROUP BY status, reason
 ORDER BY assets;
 
 \echo '== 7. One worker, and four'
