@@ -283,7 +283,7 @@ find_known(const RingKey *key)
 	return entry->ring;
 }
 
-/* With the lock held, in any mode; NULL: none. */
+/* NULL: none.  To rely on it takes the lock, in any mode. */
 static Watch *
 find_watch(Oid database)
 {
@@ -495,6 +495,27 @@ open_ring(const RingKey *key)
 	return ring;
 }
 
+/* Make room: a watch, of whatever database, loses a ring. */
+static void
+free_any_unwanted(void)
+{
+	for (int i = 0; i < rings->room; i++)
+	{
+		RingTableEntry *entry;
+		Watch	   *watch;
+
+		if (rings->rings[i].wanted)
+			continue;
+		watch = find_watch(rings->rings[i].key.database);
+		if (watch != NULL)
+			watch->full = true;
+		entry = hash_search(table, &rings->rings[i].key, HASH_FIND, NULL);
+		free_ring_of(entry);
+		pg_atomic_fetch_add_u64(&rings->generation, 1);
+		return;
+	}
+}
+
 bool
 vp_ring_track(Oid classid, Oid objid)
 {
@@ -502,6 +523,8 @@ vp_ring_track(Oid classid, Oid objid)
 	Ring	   *ring;
 
 	LWLockAcquire(rings->lock, LW_EXCLUSIVE);
+	if (rings->used == rings->room)
+		free_any_unwanted();
 	ring = open_ring(&key);
 	if (ring != NULL)
 		ring->wanted = true;
@@ -651,6 +674,18 @@ vp_ring_watch_end(void)
 	LWLockRelease(rings->lock);
 }
 
+/*
+ * Does anybody want to know what is written in the database, and can he still?
+ * Without a lock: who begins a watch looks for those who are ending, as we are.
+ */
+static bool
+is_watched(Oid database)
+{
+	const Watch *watch = rings->nwatches > 0 ? find_watch(database) : NULL;
+
+	return watch != NULL && !watch->full;
+}
+
 /* Slots and our own tables are nobody's sources. */
 static bool
 may_be_source(Oid relid)
@@ -692,7 +727,7 @@ record(Oid classid, Oid objid, RingEntry entry)
 
 	if (ring >= 0)
 		append_if(&rings->rings[ring], &key, entry);
-	else if (rings->nwatches > 0)
+	else if (is_watched(key.database))
 		record_watched(&key, entry);
 }
 
