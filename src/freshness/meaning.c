@@ -6,6 +6,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
@@ -15,6 +16,7 @@
 #include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rowsecurity.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -54,12 +56,15 @@ append_policies(StringInfo buf, Relation rel)
 					 rel->rd_rel->relforcerowsecurity);
 	if (!rel->rd_rel->relrowsecurity || rel->rd_rsdesc == NULL)
 		return;
+	appendStringInfo(buf, " %u", rel->rd_rel->relowner);
 	foreach(lc, rel->rd_rsdesc->policies)
 	{
 		RowSecurityPolicy *policy = lfirst(lc);
 		char	   *qual = nodeToString(policy->qual);
 
 		appendStringInfo(buf, " %c %d %s", policy->polcmd, policy->permissive, qual);
+		for (int i = 0; i < ARR_DIMS(policy->roles)[0]; i++)
+			appendStringInfo(buf, " %u", ((Oid *) ARR_DATA_PTR(policy->roles))[i]);
 		pfree(qual);
 	}
 }
@@ -111,9 +116,9 @@ append_aggregate(StringInfo buf, Oid function)
 	ReleaseSysCache(tuple);
 }
 
-/* What counts for the result; not its costs, name or rights. */
+/* What counts for the result; not its costs or rights. */
 static bool
-append_function(StringInfo buf, Oid function)
+append_function(StringInfo buf, Oid function, bool by_name)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Form_pg_proc form;
@@ -125,6 +130,8 @@ append_function(StringInfo buf, Oid function)
 					 form->prosecdef ? form->proowner : InvalidOid, form->prorettype,
 					 form->prosecdef, form->proisstrict, form->proretset, form->prokind,
 					 form->provolatile);
+	if (by_name)
+		appendStringInfo(buf, "\n%u %s", form->pronamespace, NameStr(form->proname));
 	append_column(buf, PROCOID, tuple, Anum_pg_proc_proargtypes, F_OIDVECTOROUT);
 	append_column(buf, PROCOID, tuple, Anum_pg_proc_prosrc, F_TEXTOUT);
 	append_column(buf, PROCOID, tuple, Anum_pg_proc_probin, F_TEXTOUT);
@@ -144,7 +151,7 @@ vp_meaning_of(VpMeaning *meaning)
 
 	initStringInfo(&buf);
 	if (meaning->classid == ProcedureRelationId)
-		found = append_function(&buf, meaning->objid);
+		found = append_function(&buf, meaning->objid, meaning->by_name);
 	else
 	{
 		Relation	rel = RelationIdGetRelation(meaning->objid);
@@ -170,15 +177,38 @@ vp_meaning_name(const VpMeaning *meaning)
 					"source %s", vp_relation_name(meaning->objid));
 }
 
+typedef struct NamedContext
+{
+	VpNamed		named;
+	bool		whole_rows;
+} NamedContext;
+
+static bool
+note_function(Oid function, void *context)
+{
+	NamedContext *c = context;
+
+	if (function >= FirstNormalObjectId)
+		c->named.functions = list_append_unique_oid(c->named.functions, function);
+	return false;
+}
+
 static bool
 named_walker(Node *node, void *context)
 {
-	List	  **named = context;
+	NamedContext *c = context;
 	ListCell   *lc;
 
 	if (node == NULL)
 		return false;
 	check_stack_depth();
+	(void) check_functions_in_node(node, note_function, context);
+	if (IsA(node, Var))
+	{
+		AttrNumber	number = ((Var *) node)->varattno;
+
+		c->whole_rows |= number == InvalidAttrNumber || number == TableOidAttributeNumber;
+	}
 	if (!IsA(node, Query))
 		return expression_tree_walker(node, named_walker, context);
 	foreach(lc, ((Query *) node)->rtable)
@@ -187,18 +217,20 @@ named_walker(Node *node, void *context)
 
 		/* a view is a sub-query by now, with its Oid since 16 */
 		if (OidIsValid(rte->relid))
-			*named = list_append_unique_oid(*named, rte->relid);
+			c->named.relations = list_append_unique_oid(c->named.relations, rte->relid);
 	}
 	return query_tree_walker((Query *) node, named_walker, context, 0);
 }
 
-List *
+VpNamed
 vp_meaning_named(Query *query)
 {
-	List	   *named = NIL;
+	NamedContext context = {0};
 
-	(void) named_walker((Node *) query, &named);
-	return named;
+	(void) named_walker((Node *) query, &context);
+	if (context.whole_rows)
+		context.named.relations = NIL;
+	return context.named;
 }
 
 /*

@@ -21,7 +21,7 @@ typedef struct VpMeaning
 {
 	Oid			classid;		/* pg_class or pg_proc */
 	Oid			objid;
-	bool		by_name;		/* its name, and those of columns, count */
+	bool		by_name;		/* its name, and those of columns, count, too */
 	VpHash		hash;
 } VpMeaning;
 
@@ -37,7 +37,16 @@ extern char *vp_meaning_name(const VpMeaning *meaning);
  */
 extern List *vp_meaning_functions(List *executed, List *plan_hashes);
 
-/* The relations that a rewritten query names, itself or through views; of Oid. */
-extern List *vp_meaning_named(Query *query);
+/*
+ * What a rewritten query names, itself or through views, and so follows when it
+ * is renamed.  Of relations whose whole rows it takes the names count.
+ */
+typedef struct VpNamed
+{
+	List	   *relations;		/* of Oid; none if it takes whole rows */
+	List	   *functions;		/* of Oid */
+} VpNamed;
+
+extern VpNamed vp_meaning_named(Query *query);
 
 #endif							/* VP_MEANING_H */

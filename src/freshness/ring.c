@@ -293,9 +293,27 @@ find_watch(Oid database)
 	return NULL;
 }
 
+/* All that are prepared in this database. */
+static int
+prepared_transactions(FullTransactionId next, FullTransactionId **xids)
+{
+	int			n = 0;
+
+	*xids = palloc(max_prepared_xacts * sizeof(FullTransactionId));
+	for (int i = 0; i < max_prepared_xacts; i++)
+	{
+		TransactionId xid = vp_prepared_xid(i);
+
+		if (TransactionIdIsValid(xid))
+			(*xids)[n++] = vp_full_xid(xid, next);
+	}
+	return n;
+}
+
 /*
  * Prepared transactions that hold a lock on the relation which a writer needs:
- * they may have written it, and their end isn't recorded.  Returns how many.
+ * they may have written it, and their end isn't recorded.  Who altered what
+ * isn't a relation holds no such lock.  Returns how many.
  */
 static int
 prepared_writers(Oid classid, Oid objid, FullTransactionId **xids)
@@ -307,8 +325,10 @@ prepared_writers(Oid classid, Oid objid, FullTransactionId **xids)
 	int			n = 0;
 
 	*xids = NULL;
-	if (max_prepared_xacts == 0 || classid != RelationRelationId)
+	if (max_prepared_xacts == 0)
 		return 0;
+	if (classid != RelationRelationId)
+		return prepared_transactions(next, xids);
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, objid);
 	holders = GetLockConflicts(&tag, ShareLock, &nholders);
 	*xids = palloc((nholders + 1) * sizeof(FullTransactionId));
@@ -758,7 +778,7 @@ wrote_since(const Written *then, const Written *now)
 		then->updated != now->updated || then->deleted != now->deleted;
 }
 
-/* In all subtransactions that go on. */
+/* In all subtransactions that go on; what was before a TRUNCATE is forgotten. */
 static Written
 written_so_far(Oid relid)
 {
@@ -767,7 +787,7 @@ written_so_far(Oid relid)
 	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		return sum;
 	for (PgStat_SubXactStatus *level = pgstat_get_xact_stack_level(GetCurrentTransactionNestLevel());
-		 level != NULL; level = level->prev)
+		 level != NULL && !sum.truncated; level = level->prev)
 		for (PgStat_TableXactStatus *counts = level->first; counts != NULL; counts = counts->next)
 			if (vp_stat_relation(counts->parent) == relid)
 				add_written(&sum, counts);

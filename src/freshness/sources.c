@@ -150,7 +150,7 @@ with_children(Oid relid)
 	return vp_reads_children(relid) || !has_subclass(relid);
 }
 
-/* Remember one source with its children, but for those that are there already. */
+/* Remember one source with its children. */
 static int
 remember(StringInfo buf, Oid source, List **done, const VpInstant *instant)
 {
@@ -164,8 +164,6 @@ remember(StringInfo buf, Oid source, List **done, const VpInstant *instant)
 		VpMark		mark;
 
 		CHECK_FOR_INTERRUPTS();
-		if (list_member_oid(*done, relid))
-			continue;
 		*done = lappend_oid(*done, relid);
 		(void) vp_ring_track(RelationRelationId, relid);
 		if (!counts_rows(relid))
@@ -218,16 +216,18 @@ has_meaning(Oid relid)
 }
 
 static void
-remember_meanings(StringInfo buf, List *relations, List *named_by_query, Header *header)
+remember_meanings(StringInfo buf, List *relations, Query *query, Header *header)
 {
+	VpNamed		named = vp_meaning_named(query);
 	ListCell   *lc;
 
 	foreach(lc, relations)
 		if (has_meaning(lfirst_oid(lc)))
 		header->nmeanings += append_meaning(buf, RelationRelationId, lfirst_oid(lc),
-											!list_member_oid(named_by_query, lfirst_oid(lc)));
+											!list_member_oid(named.relations, lfirst_oid(lc)));
 	foreach(lc, vp_meaning_functions(vp_reads_functions(), vp_reads_plan_functions()))
-		header->nfunctions += append_meaning(buf, ProcedureRelationId, lfirst_oid(lc), false);
+		header->nfunctions += append_meaning(buf, ProcedureRelationId, lfirst_oid(lc),
+											 !list_member_oid(named.functions, lfirst_oid(lc)));
 	header->nmeanings += header->nfunctions;
 }
 
@@ -246,7 +246,7 @@ vp_sources_remember(Query *query, const VpInstant *instant)
 	initStringInfo(&buf);
 	appendStringInfoSpaces(&buf, VARHDRSZ + sizeof(Header));
 	append_mark(&buf, InvalidOid, false, &code_mark);
-	remember_meanings(&buf, relations, vp_meaning_named(query), &header);
+	remember_meanings(&buf, relations, query, &header);
 
 	/* parents first: what stands in the plan because of them goes with them */
 	foreach(lc, relations)
@@ -254,7 +254,7 @@ vp_sources_remember(Query *query, const VpInstant *instant)
 			!has_superclass(lfirst_oid(lc)))
 		header.nmarks += remember(&buf, lfirst_oid(lc), &done, instant);
 	foreach(lc, relations)
-		if (is_source(lfirst_oid(lc)))
+		if (is_source(lfirst_oid(lc)) && !list_member_oid(done, lfirst_oid(lc)))
 		header.nmarks += remember(&buf, lfirst_oid(lc), &done, instant);
 	header.code_changed =
 		vp_ring_change(&code_mark, code_xmax,

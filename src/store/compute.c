@@ -68,16 +68,21 @@ static bool
 is_user_code(Oid funcid, void *context)
 {
 	HeapTuple	tuple;
-	Oid			language;
+	Form_pg_proc form;
+	bool		may_query;
 
 	if (funcid < FirstNormalObjectId || funcid == vp_extension()->read_asset)
 		return false;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+
+	/* an aggregate is internal, whatever its transition function is */
+	may_query = (form->prolang != INTERNALlanguageId && form->prolang != ClanguageId) ||
+		form->prokind == PROKIND_AGGREGATE;
 	ReleaseSysCache(tuple);
-	return language != INTERNALlanguageId && language != ClanguageId;
+	return may_query;
 }
 
 static bool

@@ -266,6 +266,75 @@ CREATE OR REPLACE FUNCTION fr_src.tax(numeric) RETURNS numeric LANGUAGE sql IMMU
 SELECT fr_src.stale(), fr_src.refresh();
 SELECT sum(tax) = sum(id) * 3 AS right FROM fr.v;
 
+-- A function known to a function only, by its name
+CREATE FUNCTION fr_src.inner1() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION fr_src.inner2() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 2; END';
+CREATE FUNCTION fr_src.outer1() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN fr_src.inner1(); END';
+SELECT vibepiper.define_asset('fr.f', 'SELECT fr_src.outer1() AS n');
+SELECT fr_src.refresh();
+BEGIN;
+ALTER FUNCTION fr_src.inner1() RENAME TO inner0;
+ALTER FUNCTION fr_src.inner2() RENAME TO inner1;
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER FUNCTION fr_src.outer1() RENAME TO outer2;
+SELECT fr_src.stale();
+-- Whole rows have the names of columns in them
+SELECT vibepiper.define_asset('fr.whole', 'SELECT to_jsonb(t) AS row FROM fr_src.t');
+SELECT fr_src.refresh();
+ALTER TABLE fr_src.t RENAME COLUMN v TO w;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.t RENAME COLUMN w TO v;
+SELECT fr_src.stale(), fr_src.refresh();
+-- An aggregate whose transition function reads a table, in a query for parallel workers
+CREATE FUNCTION fr_src.transition(bigint, int) RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE
+	AS 'BEGIN RETURN $1 + $2 + (SELECT count(*) FROM fr_src.other WHERE n = -1); END';
+CREATE AGGREGATE fr_src.total(int) (SFUNC = fr_src.transition, STYPE = bigint, INITCOND = 0, COMBINEFUNC = int8pl, PARALLEL = SAFE);
+SELECT vibepiper.define_asset('fr.agg', 'SELECT fr_src.total(id) AS n FROM fr_src.t',
+	settings => '{parallel_setup_cost=0,parallel_tuple_cost=0,min_parallel_table_scan_size=0,parallel_leader_participation=off}');
+SELECT fr_src.refresh();
+INSERT INTO fr_src.other VALUES (-1);
+SELECT fr_src.stale(), fr_src.refresh();
+-- Parents that share a child, and a partition older than its parent
+CREATE TABLE fr_src.leaf (k int);
+INSERT INTO fr_src.leaf VALUES (1);
+CREATE TABLE fr_src.mid (k int) PARTITION BY LIST (k);
+ALTER TABLE fr_src.mid ATTACH PARTITION fr_src.leaf DEFAULT;
+CREATE TABLE fr_src.pa (k int);
+CREATE TABLE fr_src.pb (k int);
+CREATE TABLE fr_src.pc () INHERITS (fr_src.pa, fr_src.pb);
+INSERT INTO fr_src.pc VALUES (1);
+SELECT vibepiper.define_asset('fr.mid', 'SELECT k FROM fr_src.mid');
+SELECT vibepiper.define_asset('fr.parents', 'SELECT k FROM fr_src.pa UNION ALL SELECT k FROM fr_src.pb');
+SELECT fr_src.refresh();
+CREATE TABLE fr_src.unrelated (n int);
+SELECT fr_src.stale();
+INSERT INTO fr_src.pc VALUES (2);
+INSERT INTO fr_src.leaf VALUES (2);
+SELECT fr_src.stale(), fr_src.refresh();
+-- A policy for other roles
+CREATE ROLE fr_role;
+CREATE TABLE fr_src.secured (n int);
+ALTER TABLE fr_src.secured ENABLE ROW LEVEL SECURITY;
+CREATE POLICY few ON fr_src.secured USING (n = 1);
+SELECT vibepiper.define_asset('fr.secured', 'SELECT n FROM fr_src.secured');
+SELECT fr_src.refresh();
+ALTER POLICY few ON fr_src.secured TO fr_role;
+SELECT fr_src.stale(), fr_src.refresh();
+
+-- A TRUNCATE in a subtransaction, a run in it, and as many rows as before
+BEGIN;
+INSERT INTO fr_src.child VALUES (1), (2), (3);
+SAVEPOINT s;
+TRUNCATE fr_src.child;
+SELECT count(*) FROM vibepiper.run('fr', 'b', parallel => false) WHERE status = 'built';
+RELEASE s;
+SELECT fr_src.stale();
+INSERT INTO fr_src.child VALUES (1), (2), (3);
+SELECT fr_src.stale();
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+
 -- A materialized view as source
 CREATE MATERIALIZED VIEW fr_src.m AS SELECT count(*) AS n FROM fr_src.t;
 CREATE UNIQUE INDEX ON fr_src.m (n);
@@ -296,3 +365,4 @@ DROP TABLE pg_temp.hidden;
 SELECT vibepiper.drop_pipeline('fr', cascade => true);
 DROP SCHEMA fr, fr_src CASCADE;
 DROP ACCESS METHOD fr_heap;
+DROP ROLE fr_role;

@@ -79,6 +79,16 @@ sql(q{COMMIT PREPARED 'a'});
 is(stale(), 'f.new: source raw.new changed', 'and that is committed');
 run('after that, too');
 
+# DDL that is prepared before anybody looks for it, and committed later
+sql(q{CREATE DATABASE ddl});
+$node->safe_psql('ddl', q{CREATE EXTENSION vibepiper; CREATE TABLE t AS SELECT 1 AS n; SELECT vibepiper.define_pipeline('p');
+	CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1; END';
+	SELECT vibepiper.define_asset('p.a', 'SELECT f(n) AS n FROM t')});
+$node->safe_psql('ddl', q{BEGIN; CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN -$1; END'; PREPARE TRANSACTION 'ddl'});
+$node->safe_psql('ddl', q{SELECT count(*) FROM vibepiper.run('p', parallel => false)});
+$node->safe_psql('ddl', q{COMMIT PREPARED 'ddl'});
+is($node->safe_psql('ddl', q{SELECT reason FROM vibepiper.plan('p')}), 'function public.f(integer) changed', 'prepared DDL');
+
 # A subscription's worker writes
 $publisher->safe_psql('postgres', q{CREATE SCHEMA raw; CREATE TABLE raw.t (n int PRIMARY KEY); CREATE PUBLICATION p FOR ALL TABLES});
 my $connstr = $publisher->connstr . ' dbname=postgres';
