@@ -29,6 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/pgstat_internal.h"
+#include "utils/syscache.h"
 
 #include "common/carry.h"
 #include "common/extension.h"
@@ -571,14 +572,13 @@ vp_ring_track_by_locks(Oid relid)
 	LWLockRelease(rings->lock);
 }
 
-void
-vp_ring_untrack(Oid classid, Oid objid)
+static void
+untrack(const RingKey *key)
 {
-	RingKey		key = key_of(classid, objid);
 	RingTableEntry *entry;
 
 	LWLockAcquire(rings->lock, LW_EXCLUSIVE);
-	entry = hash_search(table, &key, HASH_FIND, NULL);
+	entry = hash_search(table, key, HASH_FIND, NULL);
 	if (entry != NULL)
 	{
 		free_ring_of(entry);
@@ -1055,6 +1055,39 @@ uint64
 vp_ring_tick(void)
 {
 	return pg_atomic_read_u64(&rings->tick);
+}
+
+static bool
+is_dropped(const RingKey *key)
+{
+	if (key->database != MyDatabaseId)
+		return !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(key->database));
+	return key->classid == RelationRelationId &&
+		!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(key->objid));
+}
+
+int
+vp_ring_sweep(void)
+{
+	RingKey    *keys = palloc(rings->room * sizeof(RingKey));
+	int			n = 0;
+	int			freed = 0;
+
+	LWLockAcquire(rings->lock, LW_SHARED);
+	for (int i = 0; i < rings->room; i++)
+		if (OidIsValid(rings->rings[i].key.database))
+			keys[n++] = rings->rings[i].key;
+	LWLockRelease(rings->lock);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!is_dropped(&keys[i]))
+			continue;
+		untrack(&keys[i]);
+		freed++;
+	}
+	pfree(keys);
+	return freed;
 }
 
 /* The ring's content as it is now; false: the object has none. */

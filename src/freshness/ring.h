@@ -101,9 +101,6 @@ extern bool vp_ring_track(Oid classid, Oid objid);
 /* The relation's table access method counts no rows: locks tell who wrote it. */
 extern void vp_ring_track_by_locks(Oid relid);
 
-/* Don't, any more.  Marks of it are worth nothing then. */
-extern void vp_ring_untrack(Oid classid, Oid objid);
-
 /* What a version computed under the snapshot of this instant remembers. */
 extern void vp_ring_mark(Oid classid, Oid objid, const VpInstant *instant, VpMark *mark);
 
@@ -126,6 +123,12 @@ extern void vp_ring_note(Oid classid, Oid objid, VpChange change);
 
 /* It truncates a table: counts of before mean nothing any more. */
 extern void vp_ring_note_truncate(void);
+
+/*
+ * Free the rings of relations of this database, and of databases, that were
+ * dropped.  Returns how many.
+ */
+extern int	vp_ring_sweep(void);
 
 /* How many rings there are, and how many there is room for. */
 extern void vp_ring_usage(int *used, int *room);

@@ -150,6 +150,14 @@ with_children(Oid relid)
 	return vp_reads_children(relid) || !has_subclass(relid);
 }
 
+/* If there is no room, it may be that of tables which aren't there any more. */
+static void
+track(Oid relid)
+{
+	if (!vp_ring_track(RelationRelationId, relid) && vp_ring_sweep() > 0)
+		(void) vp_ring_track(RelationRelationId, relid);
+}
+
 /* Remember one source with its children. */
 static int
 remember(StringInfo buf, Oid source, List **done, const VpInstant *instant)
@@ -165,7 +173,7 @@ remember(StringInfo buf, Oid source, List **done, const VpInstant *instant)
 
 		CHECK_FOR_INTERRUPTS();
 		*done = lappend_oid(*done, relid);
-		(void) vp_ring_track(RelationRelationId, relid);
+		track(relid);
 		if (!counts_rows(relid))
 			vp_ring_track_by_locks(relid);
 		vp_ring_mark(RelationRelationId, relid, instant, &mark);
@@ -178,7 +186,8 @@ remember(StringInfo buf, Oid source, List **done, const VpInstant *instant)
 void
 vp_sources_begin(void)
 {
-	const VpInstant *now = vp_instant(GetLatestSnapshot(), vp_ring_tick());
+	uint64		tick = vp_ring_tick();
+	const VpInstant *now = vp_instant(GetLatestSnapshot(), tick);
 
 	(void) vp_ring_track(VP_RING_CODE, InvalidOid);
 	vp_ring_mark(VP_RING_CODE, InvalidOid, now, &code_mark);

@@ -48,5 +48,10 @@ is(plan(), '1 build: source raw.t changed, 17 build: source raw.t may have chang
 is(sql(q{SELECT string_agg(DISTINCT status, ' ') FROM vibepiper.run('r') WHERE reason LIKE '%may have%'}), 'unchanged', 'the others are computed');
 is(sql('SELECT sum(n) FROM r.a3'), 6, 'and all is right');
 
+# tables that are dropped make room
+sql(q{SELECT count(vibepiper.drop_asset('r.a' || i)) FROM generate_series(1, 40) i; SET client_min_messages = error;
+	DO $$ BEGIN FOR i IN 1 .. 40 LOOP EXECUTE format('DROP TABLE raw.t%s', i); END LOOP; END $$; SELECT count(*) FROM vibepiper.run('r')});
+is(plan(), '40 cached: fresh', 'all that are left are fresh');
+
 $node->stop;
 done_testing();
