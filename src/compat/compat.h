@@ -366,6 +366,13 @@ vp_prepared_xid(int i)
 	return proc->databaseId == MyDatabaseId ? proc->xid : InvalidTransactionId;
 }
 
+/* CLUSTER is a form of REPACK since 19. */
+#if PG_VERSION_NUM >= 190000
+#define VP_CLUSTER_STMT				T_RepackStmt
+#else
+#define VP_CLUSTER_STMT				T_ClusterStmt
+#endif
+
 /* A relation's entry in the statistics of the running transaction. */
 #if PG_VERSION_NUM >= 160000
 #define vp_stat_relation(status)	((status)->id)

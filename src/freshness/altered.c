@@ -41,7 +41,7 @@ may_alter_meaning(Node *stmt)
 		case T_SecLabelStmt:
 		case T_IndexStmt:
 		case T_ReindexStmt:
-		case T_ClusterStmt:
+		case VP_CLUSTER_STMT:
 		case T_CreateStatsStmt:
 		case T_AlterStatsStmt:
 		case T_RefreshMatViewStmt:
