@@ -366,6 +366,13 @@ vp_prepared_xid(int i)
 	return proc->databaseId == MyDatabaseId ? proc->xid : InvalidTransactionId;
 }
 
+/* A hash table of so many entries in shared memory. */
+#if PG_VERSION_NUM >= 190000
+#define vp_shmem_hash(name, n, info, flags)	ShmemInitHash(name, n, info, flags)
+#else
+#define vp_shmem_hash(name, n, info, flags)	ShmemInitHash(name, n, n, info, flags)
+#endif
+
 /* CLUSTER is a form of REPACK since 19. */
 #if PG_VERSION_NUM >= 190000
 #define VP_CLUSTER_STMT				T_RepackStmt

@@ -1435,8 +1435,8 @@ startup(void)
 	endings = ShmemInitStruct("vibepiper endings", endings_size(), &found);
 	if (!found)
 		start_empty();
-	table = ShmemInitHash("vibepiper tracked objects", max_tracked, max_tracked,
-						  &ctl, HASH_ELEM | HASH_BLOBS);
+	table = vp_shmem_hash("vibepiper tracked objects", max_tracked, &ctl,
+						  HASH_ELEM | HASH_BLOBS);
 	if (!found)
 		restore_rings();
 	LWLockRelease(AddinShmemInitLock);
