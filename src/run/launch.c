@@ -254,9 +254,12 @@ look_at_board(Waiter *waiter, int nboards, dsm_handle handle)
 	waiter->seen = 0;
 }
 
-/* The processes of all runs of the pipeline; returns how many. */
+/*
+ * The processes of the run; or of all of the pipeline, one of which it may wait
+ * for.  Returns how many.
+ */
 static int
-pids_of_pipeline(const VpLiveRun *run, int *pids)
+pids_of_run(const VpLiveRun *run, bool all, int *pids)
 {
 	int			n = 0;
 
@@ -267,7 +270,7 @@ pids_of_pipeline(const VpLiveRun *run, int *pids)
 
 		if (other->serial == 0 || other->database != run->database ||
 			other->pipeline_id != run->pipeline_id || other->leader_pid == 0 ||
-			other->phase == VP_LIVE_ENDED)
+			other->phase == VP_LIVE_ENDED || (other != run && !all))
 			continue;
 		pids[n++] = other->leader_pid;
 		for (int w = 0; w < vp_live_room(); w++)
@@ -283,16 +286,17 @@ pids_of_pipeline(const VpLiveRun *run, int *pids)
  * transaction?
  */
 static void
-check_deadlock(const VpLiveRun *run)
+check_deadlock(const VpLiveRun *run, VpLivePhase awaited)
 {
 	int		   *pids = palloc(sizeof(int) * 2 * vp_live_room());
-	int			n = pids_of_pipeline(run, pids);
+	int			n = pids_of_run(run, awaited > VP_LIVE_WAITING, pids);
 
 	for (int i = 0; i < n; i++)
 	{
 		char	   *lock = vp_blocked_by_me(pids[i]);
 
-		if (lock != NULL)
+		/* what it waits for may have come by now */
+		if (lock != NULL && run->phase < awaited)
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
 					 errmsg("deadlock detected: the run waits for a lock of its own caller"),
@@ -382,7 +386,7 @@ wait_for_phase(Waiter *waiter, VpLivePhase phase, TimestampTz until)
 			MemoryContextSwitchTo(context);
 			check_birth(waiter);
 			check_client();
-			check_deadlock(run);
+			check_deadlock(run, phase);
 			MemoryContextSwitchTo(caller);
 		}
 		MemoryContextReset(context);
