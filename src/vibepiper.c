@@ -11,9 +11,14 @@
 #include "common/point.h"
 #include "common/shmem.h"
 #include "common/uncounted.h"
+#include "common/wanted.h"
 #include "define/ddl.h"
 #include "freshness/altered.h"
+#include "freshness/meaning.h"
 #include "freshness/ring.h"
+#include "freshness/stored.h"
+#include "keeper/keeper.h"
+#include "keeper/launcher.h"
 #include "run/launch.h"
 #include "run/live.h"
 #include "store/executor.h"
@@ -38,6 +43,7 @@ _PG_init(void)
 	vp_point_init();
 	vp_uncounted_init();
 	vp_shmem_init();
+	vp_wanted_init();
 	vp_live_init();
 	vp_ring_init();
 	vp_altered_init();
@@ -49,7 +55,12 @@ _PG_init(void)
 	vp_executor_init();
 	vp_files_init();
 	vp_reads_init();
+	vp_meaning_init();
+	vp_stored_init();
 	vp_launch_init();
 	vp_miss_init();
+	vp_keeper_init();
+	vp_await_init();
+	vp_launcher_init();
 	MarkGUCPrefixReserved("vibepiper");
 }

@@ -4,7 +4,8 @@
 
 CREATE TABLE vibepiper.installation (
 	only_row bool PRIMARY KEY DEFAULT true CHECK (only_row),
-	hash_seed bigint NOT NULL			-- secret, so that nobody can construct colliding rows
+	hash_seed bigint NOT NULL,			-- secret, so that nobody can construct colliding rows
+	cache_clock float8 NOT NULL DEFAULT 0	-- priority of what was last evicted: keeper/evict.c
 );
 INSERT INTO vibepiper.installation (hash_seed)
 	SELECT ('x' || pg_catalog.substr(pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', ''), 1, 8)
@@ -38,6 +39,7 @@ CREATE TABLE vibepiper.asset (
 	signature uuid NOT NULL,			-- columns and indexes that a version must have
 	cache bool NOT NULL,
 	cache_ttl interval,
+	max_staleness interval,
 	parallel bool NOT NULL,
 	storage text,
 	on_miss text,
@@ -112,9 +114,24 @@ CREATE TABLE vibepiper.version (
 	invalidated bool NOT NULL DEFAULT false,
 	published bool NOT NULL DEFAULT false,
 	ever_published bool NOT NULL DEFAULT false,
+	uses int NOT NULL DEFAULT 1,		-- how often it was computed or found right again ...
+	cache_clock float8 NOT NULL DEFAULT 0,	-- ... and the clock of evictions at the last time
 	superseded_by xid8					-- transaction that took it off the mapping
 ) WITH (fillfactor = 70);
 CREATE INDEX version_asset_id_idx ON vibepiper.version (asset_id);
+
+-- From what else a version's rows came out the same, before it was found right for
+-- what its own row says.
+CREATE TABLE vibepiper.version_inputs (
+	version_id bigint NOT NULL,
+	no bigint GENERATED ALWAYS AS IDENTITY,
+	code_hash uuid NOT NULL,
+	upstreams int[] NOT NULL,
+	upstream_hashes uuid[] NOT NULL,
+	as_of timestamptz NOT NULL,
+	sources bytea NOT NULL,
+	PRIMARY KEY (version_id, no)
+);
 
 CREATE TABLE vibepiper.mapping (
 	def oid NOT NULL,
@@ -134,6 +151,25 @@ CREATE TABLE vibepiper.publication (
 	version_id bigint NOT NULL,
 	PRIMARY KEY (asset_id, run_id)
 );
+
+-- What caching did for a pipeline, in runs that are not in the history any more.
+-- Only keepers write it: runs would be in each other's way.
+CREATE TABLE vibepiper.cache_counter (
+	pipeline_id int PRIMARY KEY,
+	hits bigint NOT NULL DEFAULT 0,		-- assets that runs found fresh ...
+	reuses bigint NOT NULL DEFAULT 0,	-- ... or a stored version right again
+	misses bigint NOT NULL DEFAULT 0,	-- that were computed
+	time_saved interval NOT NULL DEFAULT '0',
+	evictions bigint NOT NULL DEFAULT 0,
+	evicted_bytes bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
+-- How often assets are read, for the keeper.
+CREATE TABLE vibepiper.asset_reads (
+	asset_id int PRIMARY KEY,
+	reads bigint NOT NULL,
+	seen bigint NOT NULL				-- of the statistics as they were last
+) WITH (fillfactor = 50);
 
 CREATE TABLE vibepiper.run (
 	run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -155,7 +191,9 @@ CREATE TABLE vibepiper.run (
 	cached int NOT NULL DEFAULT 0,
 	failed int NOT NULL DEFAULT 0,
 	skipped int NOT NULL DEFAULT 0,
-	deferred int NOT NULL DEFAULT 0
+	deferred int NOT NULL DEFAULT 0,
+	reused int NOT NULL DEFAULT 0,		-- of the cached ones: an earlier version was right again
+	time_saved interval NOT NULL DEFAULT '0'	-- that computing the cached ones had taken
 );
 CREATE INDEX run_pipeline_id_idx ON vibepiper.run (pipeline_id, run_id);
 

@@ -35,14 +35,15 @@ CREATE FUNCTION vibepiper.define_asset(
 	retries int = 0,
 	retry_delay interval = '1 s',
 	timeout interval = NULL,
-	description text = NULL
+	description text = NULL,
+	max_staleness interval = NULL
 ) RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'vp_define_asset_sql';
-COMMENT ON FUNCTION vibepiper.define_asset(text, text, bool, interval, bool, bool, text, text, text[], text[], text, text[], text[], int, interval, interval, text) IS
+COMMENT ON FUNCTION vibepiper.define_asset(text, text, bool, interval, bool, bool, text, text, text[], text[], text, text[], text[], int, interval, interval, text, interval) IS
 'Define an asset, or change it. Returns ''created'', ''code changed'', ''options changed'' or ''unchanged''. Omitted arguments mean their defaults.
-query: one SELECT; unqualified names are looked up in the pipeline''s schemas, then in your search_path. cache: false computes it in every run. cache_ttl: how long a version is fresh. lazy: not stored, computed when read. indexes: for example ''(order_id)'', ''UNIQUE (id)'', ''USING brin (day)''; built with the next version. settings: ''name=value'' for the query. depends_on: assets that it reads in ways that the query does not show. tags: for selections.
-hints, retries, retry_delay and timeout are recorded, and not used yet.
+query: one SELECT; unqualified names are looked up in the pipeline''s schemas, then in your search_path. cache: false computes it in every run. cache_ttl: how long a version is fresh. lazy: not stored, computed when read. indexes: for example ''(order_id)'', ''UNIQUE (id)'', ''USING brin (day)''; built with the next version. settings: ''name=value'' for the query. depends_on: assets that it reads in ways that the query does not show. tags: for selections. retries, retry_delay: when an error can pass. timeout: of one attempt. max_staleness: though what it reads has changed, runs leave a version alone until it is that old.
+hints are recorded, and not used yet.
 Errors: 42P17 unless the query is one SELECT of user tables, 42P19 if the asset would depend on itself, 2BP01 if columns change that a user''s view or function depends on, 3F000 if no pipeline owns the schema.
 Example: SELECT vibepiper.define_asset(''shop.revenue'', ''SELECT day, sum(amount) AS amount FROM raw.orders GROUP BY day'', indexes => ''{UNIQUE (day)}'');';
 

@@ -11,7 +11,7 @@ CREATE FUNCTION vibepiper.plan(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 	AS 'MODULE_PATHNAME', 'vp_plan_sql';
 COMMENT ON FUNCTION vibepiper.plan(text, text, bool) IS
-'What run() would do, and why; runs nothing. action: build; maybe (an upstream is rebuilt first, and if its rows do not change this is cached); cached; deferred (lazy).
+'What run() would do, and why; runs nothing. action: build; maybe (an upstream is rebuilt first, and if its rows do not change this is cached); reuse (an earlier version is right again); cached; deferred (lazy).
 selection: as dbt''s: name, +name, name+, 2+name, name+3, @name, tag:x, source:x, name*; a blank is union, a comma intersection, a leading - excludes.
 Example: SELECT * FROM vibepiper.plan(''shop'', ''+revenue'');';
 
@@ -39,7 +39,7 @@ CREATE FUNCTION vibepiper.run(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 	AS 'MODULE_PATHNAME', 'vp_run_sql';
 COMMENT ON FUNCTION vibepiper.run(text, text, bool, int, bool, bool, bool, text, text, bool, interval) IS
-'Compute the assets that are not fresh and publish them. Changes of source tables are not noticed yet: use force, invalidate() or cache_ttl.
+'Compute the assets that are not fresh and publish them.
 parallel: background workers do it, in transactions of their own and all under one snapshot; with parallel => false it happens here, in this transaction. max_workers: how many (default: the pipeline''s, else vibepiper.max_workers). force: compute all. wait: return when it has ended; else at once, with one row that says the run''s number. fail_fast: at the first failure, stop. on_failure: ''error'' ends in an error, ''report'' returns the rows. overlap: if the pipeline is being run, ''wait'' until it can begin, ''join'' that run and return its result, or ''refuse''. consistent => false: each asset is computed under a snapshot of its own, so that a long run does not hold back vacuum. timeout: of the whole run.
 Returns a row per selected asset; status: built, unchanged (computed, the same rows), cached, deferred, failed, skipped, cancelled. elapsed is the time to compute, index and analyze; bytes with indexes.
 Errors: 2F000 with how many assets failed, 55000 if this transaction has written what the run reads, 55006 if it is refused, 53400 if there is no free background worker, 57014 if it is cancelled or out of time, 40P01 if it would wait for this transaction, 40001 if its sources are rewritten again and again.
@@ -110,7 +110,7 @@ CREATE FUNCTION vibepiper.is_fresh(name text) RETURNS bool
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'vp_is_fresh_sql';
 COMMENT ON FUNCTION vibepiper.is_fresh(text) IS
-'Would a run leave this asset as it is? Changes of source tables are not noticed yet.
+'Would a run leave this asset as it is?
 Example: SELECT vibepiper.is_fresh(''shop.revenue'');';
 
 CREATE FUNCTION vibepiper.explain_asset(name text) RETURNS text

@@ -44,7 +44,7 @@ CREATE VIEW vibepiper.assets AS
 		v.built_at, v.as_of, v.rows, v.bytes, v.elapsed, v.run_id,
 		CASE WHEN vibepiper.may_see(d.relowner) AND t.status = 'failed' THEN t.error_message END AS last_error,
 		d.relowner::regrole AS owner,
-		a.cache, a.cache_ttl, a.lazy, a.parallel,
+		a.cache, a.cache_ttl, a.max_staleness, a.lazy, a.parallel,
 		coalesce(a.storage, p.storage) AS storage,
 		coalesce(a.on_miss, p.on_miss) AS on_miss,
 		CASE WHEN vibepiper.may_see(d.relowner) THEN a.indexes END AS indexes,
@@ -71,7 +71,7 @@ CREATE VIEW vibepiper.assets AS
 		LEFT JOIN vibepiper.version v ON v.version_id = m.version_id
 		LEFT JOIN LATERAL (SELECT status, error_message FROM vibepiper.task
 			WHERE task.asset_id = a.asset_id ORDER BY run_id DESC LIMIT 1) t ON true;
-COMMENT ON VIEW vibepiper.assets IS 'One row per asset. Changes of source tables are not noticed yet: fresh means that code, upstream assets and cache_ttl say so.';
+COMMENT ON VIEW vibepiper.assets IS 'One row per asset: what is stored of it, and whether a run would leave it as it is.';
 COMMENT ON COLUMN vibepiper.assets.asset IS 'qualified name of the view that users read';
 COMMENT ON COLUMN vibepiper.assets.pipeline IS 'its pipeline';
 COMMENT ON COLUMN vibepiper.assets.state IS 'never_built, fresh, stale, building (by a parallel run, now), failed (stale, and its last task failed) or lost (in a crash)';
@@ -86,6 +86,7 @@ COMMENT ON COLUMN vibepiper.assets.last_error IS 'message of its last task, if t
 COMMENT ON COLUMN vibepiper.assets.owner IS 'role as which its query runs';
 COMMENT ON COLUMN vibepiper.assets.cache IS 'false: computed in every run';
 COMMENT ON COLUMN vibepiper.assets.cache_ttl IS 'how long a version is fresh; null: not limited';
+COMMENT ON COLUMN vibepiper.assets.max_staleness IS 'how old a version must be before changes of what it reads count; null: they count at once';
 COMMENT ON COLUMN vibepiper.assets.lazy IS 'not stored, computed when read';
 COMMENT ON COLUMN vibepiper.assets.parallel IS 'may run beside others';
 COMMENT ON COLUMN vibepiper.assets.storage IS 'unlogged or logged; its own or the pipeline''s';
@@ -166,18 +167,47 @@ COMMENT ON COLUMN vibepiper.versions.current_code IS 'was it computed by the ass
 COMMENT ON COLUMN vibepiper.versions.data_hash IS 'hash of its rows, whatever their order; for the owner';
 COMMENT ON COLUMN vibepiper.versions.slot IS 'relation that holds it';
 
+CREATE VIEW vibepiper.cache_stats AS
+	SELECT p.name AS pipeline, n.hits, n.reuses, n.misses,
+		round((n.hits + n.reuses)::numeric / nullif(n.hits + n.reuses + n.misses, 0), 3) AS hit_ratio,
+		n.time_saved, v.versions, v.bytes, v.published_bytes,
+		coalesce(c.evictions, 0) AS evictions, coalesce(c.evicted_bytes, 0) AS evicted_bytes
+	FROM vibepiper.pipeline p
+		LEFT JOIN vibepiper.cache_counter c USING (pipeline_id),
+		LATERAL (SELECT coalesce(sum(r.cached - r.reused), 0) + coalesce(c.hits, 0) AS hits,
+				coalesce(sum(r.reused), 0) + coalesce(c.reuses, 0) AS reuses,
+				coalesce(sum(r.built + r.unchanged), 0) + coalesce(c.misses, 0) AS misses,
+				coalesce(sum(r.time_saved), '0') + coalesce(c.time_saved, '0') AS time_saved
+			FROM vibepiper.run r WHERE r.pipeline_id = p.pipeline_id) n,
+		LATERAL (SELECT count(v.*) AS versions, coalesce(sum(v.bytes), 0)::bigint AS bytes,
+				coalesce(sum(v.bytes) FILTER (WHERE v.published), 0)::bigint AS published_bytes
+			FROM vibepiper.asset a JOIN vibepiper.version v USING (asset_id)
+			WHERE a.pipeline_id = p.pipeline_id) v;
+COMMENT ON VIEW vibepiper.cache_stats IS 'One row per pipeline: what was computed, and what was not since it was there.';
+COMMENT ON COLUMN vibepiper.cache_stats.pipeline IS 'name of the pipeline';
+COMMENT ON COLUMN vibepiper.cache_stats.hits IS 'assets that runs found fresh';
+COMMENT ON COLUMN vibepiper.cache_stats.reuses IS 'assets of which a run found a stored version right again';
+COMMENT ON COLUMN vibepiper.cache_stats.misses IS 'assets that runs computed';
+COMMENT ON COLUMN vibepiper.cache_stats.hit_ratio IS 'hits and reuses of all; null: no runs yet';
+COMMENT ON COLUMN vibepiper.cache_stats.time_saved IS 'time that computing those had taken';
+COMMENT ON COLUMN vibepiper.cache_stats.versions IS 'versions that are stored';
+COMMENT ON COLUMN vibepiper.cache_stats.bytes IS 'their size with indexes';
+COMMENT ON COLUMN vibepiper.cache_stats.published_bytes IS 'of that, what readers get';
+COMMENT ON COLUMN vibepiper.cache_stats.evictions IS 'versions that had to go for vibepiper.cache_size';
+COMMENT ON COLUMN vibepiper.cache_stats.evicted_bytes IS 'their size';
+
 CREATE VIEW vibepiper.runs AS
 	SELECT r.run_id, r.pipeline, r.kind, r.selection, r.force, r.publish, r.role::regrole AS role,
 		s.status,
 		CASE WHEN s.status = r.status THEN r.error ELSE 'the server, or the process that led the run, ended before it' END AS error,
 		r.started_at, r.finished_at, r.finished_at - r.started_at AS elapsed,
-		r.built, r.unchanged, r.cached, r.deferred, r.failed, r.skipped,
+		r.built, r.unchanged, r.cached, r.reused, r.deferred, r.failed, r.skipped,
 		r.parallel, r.retry_of
 	FROM vibepiper.run r, LATERAL (SELECT vibepiper.run_status(r.run_id, r.status) OFFSET 0) s(status);
 COMMENT ON VIEW vibepiper.runs IS 'One row per run.';
 COMMENT ON COLUMN vibepiper.runs.run_id IS 'number of the run';
 COMMENT ON COLUMN vibepiper.runs.pipeline IS 'its pipeline''s name then';
-COMMENT ON COLUMN vibepiper.runs.kind IS 'run or rollback';
+COMMENT ON COLUMN vibepiper.runs.kind IS 'run, rollback or rebuild (after a crash)';
 COMMENT ON COLUMN vibepiper.runs.selection IS 'as given; null: all assets';
 COMMENT ON COLUMN vibepiper.runs.force IS 'were fresh assets computed too?';
 COMMENT ON COLUMN vibepiper.runs.publish IS 'run, succeeded or asset: what it published when';
@@ -190,6 +220,7 @@ COMMENT ON COLUMN vibepiper.runs.elapsed IS 'how long it took';
 COMMENT ON COLUMN vibepiper.runs.built IS 'assets whose rows are new';
 COMMENT ON COLUMN vibepiper.runs.unchanged IS 'assets that were computed and have the same rows';
 COMMENT ON COLUMN vibepiper.runs.cached IS 'assets that were fresh';
+COMMENT ON COLUMN vibepiper.runs.reused IS 'of these, with an earlier version that was right again';
 COMMENT ON COLUMN vibepiper.runs.deferred IS 'lazy assets';
 COMMENT ON COLUMN vibepiper.runs.failed IS 'assets that failed';
 COMMENT ON COLUMN vibepiper.runs.skipped IS 'assets that were skipped or cancelled';

@@ -12,5 +12,5 @@ GRANT EXECUTE ON FUNCTION vibepiper.run_status(bigint, text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.live_runs() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION vibepiper.live_workers() TO PUBLIC;
 GRANT SELECT ON vibepiper.pipelines, vibepiper.assets, vibepiper.dependencies, vibepiper.sources,
-	vibepiper.versions, vibepiper.runs, vibepiper.tasks,
+	vibepiper.versions, vibepiper.cache_stats, vibepiper.runs, vibepiper.tasks,
 	vibepiper.run_progress, vibepiper.run_workers TO PUBLIC;

@@ -29,7 +29,8 @@
 	" a.cache, a.cache_ttl, a.lazy, a.parallel, a.storage, a.on_miss, a.indexes," \
 	" a.settings, a.hints, a.index_clauses, a.tags, a.retries, a.retry_delay," \
 	" a.timeout, a.description, a.pinned_run, a.error_on_miss," \
-	" a.detached, a.detached_query, a.detached_sources FROM vibepiper.asset a "
+	" a.detached, a.detached_query, a.detached_sources, a.max_staleness" \
+	" FROM vibepiper.asset a "
 #define ASSET_COLUMNS ASSET_ROW("c.relname") "JOIN pg_class c ON c.oid = a.def "
 
 static void
@@ -49,6 +50,7 @@ read_options(VpSpi *spi, uint64 row, VpAssetOptions *o)
 	o->retry_delay = vp_col_interval(spi, row, 23);
 	o->timeout = vp_col_interval(spi, row, 24);
 	o->description = vp_col_text(spi, row, 25);
+	o->max_staleness = vp_col_interval(spi, row, 31);
 }
 
 /* Qualified names of assets, by id. */
@@ -374,21 +376,22 @@ put_interval(Datum *values, char *nulls, int i, Interval *interval)
 		nulls[i] = 'n';
 }
 
-#define ASSET_ARGS 28
+#define ASSET_ARGS 29
 #define ASSET_TYPES \
 	{INT4OID, OIDOID, OIDOID, INT4OID, UUIDOID, UUIDOID, BOOLOID, \
 	INTERVALOID, BOOLOID, BOOLOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, \
 	TEXTOID, INT4ARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INTERVALOID, \
 	TEXTOID, TEXTARRAYOID, BOOLOID, UUIDOID, BOOLOID, TEXTOID, TEXTARRAYOID, \
-	TEXTARRAYOID}
+	TEXTARRAYOID, INTERVALOID}
 #define ASSET_FIELDS \
 	"(def, stub, pipeline_id, code_hash, signature, cache, cache_ttl," \
 	" lazy, parallel, storage, on_miss, indexes, settings, hints, depends_on, tags," \
 	" retries, retry_delay, timeout, description, environment, error_on_miss," \
-	" canonical, detached, detached_query, detached_sources, index_clauses)"
+	" canonical, detached, detached_query, detached_sources, index_clauses," \
+	" max_staleness)"
 #define ASSET_PARAMS \
 	"($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17," \
-	" $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)"
+	" $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)"
 
 static void
 fill_values(const VpAsset *a, Datum *values, char *nulls)
@@ -428,6 +431,7 @@ fill_values(const VpAsset *a, Datum *values, char *nulls)
 	if (a->detached_sources == NIL)
 		nulls[26] = 'n';
 	values[27] = vp_texts_datum(a->index_clauses);
+	put_interval(values, nulls, 28, o->max_staleness);
 }
 
 static void
@@ -509,9 +513,12 @@ vp_asset_delete(int32 id)
 		" WHERE $1 = ANY (depends_on)", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.mapping m USING vibepiper.asset a"
 		" WHERE a.asset_id = $1 AND m.def = a.def", 1, {INT4OID}},
+		{"DELETE FROM vibepiper.version_inputs i USING vibepiper.version v"
+		" WHERE v.asset_id = $1 AND i.version_id = v.version_id", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.version WHERE asset_id = $1", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.slot WHERE asset_id = $1", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.publication WHERE asset_id = $1", 1, {INT4OID}},
+		{"DELETE FROM vibepiper.asset_reads WHERE asset_id = $1", 1, {INT4OID}},
 		{"DELETE FROM vibepiper.asset WHERE asset_id = $1", 1, {INT4OID}},
 	};
 	Datum		key = Int32GetDatum(id);

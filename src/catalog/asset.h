@@ -20,6 +20,7 @@ typedef struct VpAssetOptions
 {
 	bool		cache;
 	Interval   *cache_ttl;		/* NULL: none */
+	Interval   *max_staleness;	/* NULL: none */
 	bool		lazy;
 	bool		parallel;
 	char	   *storage;		/* NULL: the pipeline's */

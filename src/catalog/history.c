@@ -11,6 +11,7 @@
 
 #include "catalog/history.h"
 #include "common/spi.h"
+#include "common/wanted.h"
 
 static const char *const status_names[VP_TASK_STATUSES] = {
 	[VP_TASK_WAITING] = "waiting",
@@ -67,6 +68,7 @@ vp_run_insert(VpRunRecord *run)
 	put(v, nulls, 7, true, TimestampTzGetDatum(run->started_at));
 	put(v, nulls, 8, true, BoolGetDatum(run->parallel));
 	put(v, nulls, 9, run->retry_of != 0, Int64GetDatum(run->retry_of));
+	vp_wanted_request(false);	/* it makes the history longer */
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, v, nulls, false);
 	run->id = vp_col_int64(0, 1);
@@ -79,13 +81,14 @@ vp_run_finish(const VpRunRecord *run)
 	static VpStatement statement = {
 		"UPDATE vibepiper.run SET status = $2, finished_at = clock_timestamp(),"
 		" built = $3, unchanged = $4, cached = $5, failed = $6, skipped = $7,"
-		" deferred = $8, error = $9 WHERE run_id = $1 AND status = 'running'",
-		9, {INT8OID, TEXTOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID,
-		TEXTOID}
+		" deferred = $8, error = $9, reused = $10, time_saved = $11 * interval '1 microsecond'"
+		" WHERE run_id = $1 AND status = 'running'",
+		11, {INT8OID, TEXTOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID,
+		TEXTOID, INT4OID, INT8OID}
 	};
 	const int  *n = run->counts;
-	Datum		v[9];
-	char		nulls[9];
+	Datum		v[11];
+	char		nulls[11];
 	VpSpi		spi;
 
 	put(v, nulls, 0, true, Int64GetDatum(run->id));
@@ -97,6 +100,8 @@ vp_run_finish(const VpRunRecord *run)
 	put(v, nulls, 6, true, Int32GetDatum(n[VP_TASK_SKIPPED] + n[VP_TASK_CANCELLED]));
 	put(v, nulls, 7, true, Int32GetDatum(n[VP_TASK_DEFERRED]));
 	put_text(v, nulls, 8, run->error);
+	put(v, nulls, 9, true, Int32GetDatum(run->reused));
+	put(v, nulls, 10, true, Int64GetDatum(run->saved));
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, v, nulls, false);
 	vp_spi_close(&spi);

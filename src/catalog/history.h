@@ -66,6 +66,9 @@ typedef struct VpRunRecord
 								 * or NULL */
 	TimestampTz started_at;
 	int			counts[VP_TASK_STATUSES];
+	int			reused;			/* of the cached ones: an older version was
+								 * right */
+	int64		saved;			/* microseconds that the cached ones took once */
 } VpRunRecord;
 
 extern const char *vp_task_status_name(VpTaskStatus status);

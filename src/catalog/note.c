@@ -94,6 +94,7 @@ vp_note_write_asset(const VpAsset *asset, const VpPipeline *pipeline)
 	put_text(&buf, "pipeline", pipeline->name);
 	put_bool(&buf, "cache", o->cache);
 	put_interval(&buf, "cache_ttl", o->cache_ttl);
+	put_interval(&buf, "max_staleness", o->max_staleness);
 	put_bool(&buf, "lazy", o->lazy);
 	put_bool(&buf, "parallel", o->parallel);
 	put_text(&buf, "storage", o->storage);
@@ -218,13 +219,13 @@ vp_note_read_asset(Oid def, VpAsset *asset, char **pipeline)
 		"SELECT vibepiper, pipeline, cache, cache_ttl, lazy, parallel, storage, on_miss,"
 		" indexes, settings, hints, depends_on, tags, retries, retry_delay, timeout,"
 		" description, environment, canonical, detached_query, detached_sources,"
-		" index_clauses"
+		" index_clauses, max_staleness"
 		" FROM jsonb_to_record($1::jsonb) AS n(vibepiper text, pipeline text,"
 		" cache bool, cache_ttl interval, lazy bool, parallel bool, storage text,"
 		" on_miss text, indexes text[], settings text[], hints text, depends_on text[],"
 		" tags text[], retries int, retry_delay interval, timeout interval,"
 		" description text, environment text[], canonical uuid, detached_query text,"
-		" detached_sources text[], index_clauses text[])", 1, {TEXTOID}
+		" detached_sources text[], index_clauses text[], max_staleness interval)", 1, {TEXTOID}
 	};
 	VpAssetOptions *o = &asset->options;
 	VpSpi		spi;
@@ -253,6 +254,7 @@ vp_note_read_asset(Oid def, VpAsset *asset, char **pipeline)
 	asset->detached_query = vp_col_text(&spi, 0, 20);
 	asset->detached_sources = vp_col_texts(&spi, 0, 21);
 	asset->index_clauses = vp_col_texts(&spi, 0, 22);
+	o->max_staleness = vp_col_interval(&spi, 0, 23);
 	asset->detached = asset->detached_query != NULL && asset->detached_sources != NIL;
 	vp_spi_close(&spi);
 	return true;

@@ -306,7 +306,8 @@ void
 vp_pipeline_delete(int32 id)
 {
 	static VpStatement statement = {
-		"DELETE FROM vibepiper.pipeline WHERE pipeline_id = $1", 1, {INT4OID}
+		"WITH counter AS (DELETE FROM vibepiper.cache_counter WHERE pipeline_id = $1)"
+		" DELETE FROM vibepiper.pipeline WHERE pipeline_id = $1", 1, {INT4OID}
 	};
 	Datum		value = Int32GetDatum(id);
 	VpSpi		spi;
@@ -320,6 +321,35 @@ void
 vp_pipeline_lock(int32 id)
 {
 	LockDatabaseObject(vp_extension_required()->pipeline, id, 0, ExclusiveLock);
+}
+
+bool
+vp_pipeline_try_lock(int32 id)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, vp_extension_required()->pipeline, id, 0);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+List *
+vp_pipeline_ids(void)
+{
+	static VpStatement statement = {
+		"SELECT pipeline_id FROM vibepiper.pipeline ORDER BY 1", 0, {0}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *ids = NIL;
+	VpSpi		spi;
+	uint64		n;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, NULL, NULL, false);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < n; i++)
+		ids = lappend_int(ids, vp_col_int32(i, 1, 0));
+	vp_spi_close(&spi);
+	return ids;
 }
 
 void

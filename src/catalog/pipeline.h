@@ -60,6 +60,12 @@ extern void vp_pipeline_let_go(const VpPipeline *pipeline);
 /* Serializes definitions and runs of one pipeline until end of transaction. */
 extern void vp_pipeline_lock(int32 id);
 
+/* The same, unless somebody else has it. */
+extern bool vp_pipeline_try_lock(int32 id);
+
+/* All, of int. */
+extern List *vp_pipeline_ids(void);
+
 /* Error (42501) unless the current user has the owner's rights. */
 extern void vp_pipeline_check_owner(const VpPipeline *pipeline);
 

@@ -6,18 +6,25 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/snapmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/xid8.h"
 
 #include "catalog/version.h"
 #include "common/spi.h"
+#include "common/wanted.h"
 
-#define VERSION_COLUMNS \
-	"SELECT version_id, asset_id, slot, filenode, run_id, code_hash, signature," \
-	" data_hash, upstreams, upstream_hashes, rows, bytes," \
-	" (extract(epoch FROM elapsed) * 1000000)::bigint, incarnation, built_at," \
-	" as_of, invalidated, published FROM vibepiper.version "
+/*
+ * What read_version() reads, of a version v.  i: v, or the row with other inputs
+ * of it.
+ */
+#define VERSION_FIELDS(i) \
+	"v.version_id, v.asset_id, v.slot, v.filenode, v.run_id, " i ".code_hash, v.signature," \
+	" v.data_hash, " i ".upstreams, " i ".upstream_hashes, v.rows, v.bytes," \
+	" (extract(epoch FROM v.elapsed) * 1000000)::bigint, v.incarnation, v.built_at," \
+	" " i ".as_of, v.invalidated, v.published, " i ".sources"
+#define VERSION_COLUMNS "SELECT " VERSION_FIELDS("v") " FROM vibepiper.version v "
 
 Datum
 vp_ids_datum(List *ids)
@@ -83,6 +90,7 @@ read_version(VpSpi *spi, uint64 row)
 {
 	VpVersion  *v = MemoryContextAllocZero(spi->caller, sizeof(VpVersion));
 	MemoryContext old;
+	Datum		sources;
 	bool		isnull;
 
 	v->id = vp_col_int64(row, 1);
@@ -105,17 +113,21 @@ read_version(VpSpi *spi, uint64 row)
 	v->as_of = vp_col_timestamp(row, 16, 0);
 	v->invalidated = vp_col_bool(row, 17);
 	v->published = vp_col_bool(row, 18);
+	sources = vp_col_datum(spi, row, 19, &isnull);
+	old = MemoryContextSwitchTo(spi->caller);
+	v->sources = isnull ? NULL : DatumGetByteaPCopy(sources);
+	MemoryContextSwitchTo(old);
 	return v;
 }
 
 static VpVersion *
-load(VpStatement *statement, Datum key)
+load(VpStatement *statement, Datum key, bool under_snapshot)
 {
 	VpSpi		spi;
 	VpVersion  *version = NULL;
 
 	vp_spi_open(&spi);
-	if (vp_spi_run(statement, &key, NULL, false) > 0)
+	if (vp_spi_run(statement, &key, NULL, under_snapshot) > 0)
 		version = read_version(&spi, 0);
 	vp_spi_close(&spi);
 	return version;
@@ -125,10 +137,10 @@ VpVersion *
 vp_version_by_id(int64 id)
 {
 	static VpStatement statement = {
-		VERSION_COLUMNS "WHERE version_id = $1", 1, {INT8OID}
+		VERSION_COLUMNS "WHERE v.version_id = $1", 1, {INT8OID}
 	};
 
-	return load(&statement, Int64GetDatum(id));
+	return load(&statement, Int64GetDatum(id), false);
 }
 
 int64
@@ -157,8 +169,9 @@ vp_version_insert(const VpVersion *v)
 	static VpStatement statement = {
 		"INSERT INTO vibepiper.version (asset_id, slot, filenode, run_id, code_hash,"
 		" signature, data_hash, upstreams, upstream_hashes, rows, bytes, elapsed,"
-		" incarnation, built_at, as_of, sources) VALUES ($1, $2, $3, $4, $5, $6,"
-		" $7, $8, $9, $10, $11, " MICROSECONDS("$12") ", $13, $14, $15, $16)"
+		" incarnation, built_at, as_of, sources, cache_clock) VALUES ($1, $2, $3, $4, $5, $6,"
+		" $7, $8, $9, $10, $11, " MICROSECONDS("$12") ", $13, $14, $15, $16,"
+		" (SELECT cache_clock FROM vibepiper.installation))"
 		" RETURNING version_id",
 		16, {INT4OID, OIDOID, OIDOID, INT8OID, UUIDOID, UUIDOID, UUIDOID,
 			INT4ARRAYOID, UUIDARRAYOID, INT8OID, INT8OID, INT8OID, INT8OID,
@@ -187,11 +200,23 @@ vp_version_insert(const VpVersion *v)
 	return id;
 }
 
+/* How many other inputs of a version are remembered, and one. */
+#define OTHER_INPUTS "3"
+
 void
 vp_version_confirm(const VpVersion *v)
 {
 	static VpStatement statement = {
-		"UPDATE vibepiper.version v SET code_hash = $2, upstreams = $3,"
+		"WITH saved AS (INSERT INTO vibepiper.version_inputs"
+		" (version_id, code_hash, upstreams, upstream_hashes, as_of, sources)"
+		" SELECT version_id, code_hash, upstreams, upstream_hashes, as_of, sources"
+		" FROM vibepiper.version WHERE version_id = $1 AND NOT invalidated AND sources IS NOT NULL"
+		" AND (code_hash <> $2 OR upstreams <> $3 OR upstream_hashes <> $4)),"
+		" forgotten AS (DELETE FROM vibepiper.version_inputs i WHERE i.version_id = $1"
+		" AND (i.code_hash = $2 AND i.upstreams = $3 AND i.upstream_hashes = $4"
+		" OR i.no <= (SELECT o.no FROM vibepiper.version_inputs o WHERE o.version_id = $1"
+		" ORDER BY o.no DESC OFFSET " OTHER_INPUTS " LIMIT 1)))"
+		" UPDATE vibepiper.version v SET code_hash = $2, upstreams = $3,"
 		" upstream_hashes = $4, as_of = $5,"
 		" sources = coalesce($6, (SELECT t.sources FROM vibepiper.task t"
 		" WHERE t.run_id = $7 AND t.asset_id = v.asset_id)),"
@@ -218,7 +243,8 @@ void
 vp_version_delete(int64 id)
 {
 	static VpStatement statement = {
-		"DELETE FROM vibepiper.version WHERE version_id = $1", 1, {INT8OID}
+		"WITH inputs AS (DELETE FROM vibepiper.version_inputs WHERE version_id = $1)"
+		" DELETE FROM vibepiper.version WHERE version_id = $1", 1, {INT8OID}
 	};
 	Datum		key = Int64GetDatum(id);
 	VpSpi		spi;
@@ -232,7 +258,9 @@ void
 vp_version_delete_in_slot(Oid slot)
 {
 	static VpStatement statement = {
-		"DELETE FROM vibepiper.version v USING vibepiper.slot s"
+		"WITH inputs AS (DELETE FROM vibepiper.version_inputs i USING vibepiper.slot s"
+		" WHERE s.slot = $1 AND i.version_id = s.version_id)"
+		" DELETE FROM vibepiper.version v USING vibepiper.slot s"
 		" WHERE s.slot = $1 AND v.version_id = s.version_id", 1, {OIDOID}
 	};
 	Datum		key = ObjectIdGetDatum(slot);
@@ -248,7 +276,9 @@ vp_versions_invalidate(List *asset_ids)
 {
 	static VpStatement statement = {
 		"WITH flagged AS (UPDATE vibepiper.version SET invalidated = true"
-		" WHERE asset_id = ANY ($1) RETURNING asset_id)"
+		" WHERE asset_id = ANY ($1) RETURNING asset_id, version_id),"
+		" inputs AS (DELETE FROM vibepiper.version_inputs i USING flagged f"
+		" WHERE i.version_id = f.version_id)"
 		" SELECT count(DISTINCT asset_id) FROM flagged", 1, {INT4ARRAYOID}
 	};
 	Datum		ids = vp_ids_datum(asset_ids);
@@ -332,6 +362,7 @@ vp_mapping_write(Oid def, int32 asset_id, int64 run_id, List *versions)
 	int			part = 0;
 	ListCell   *lc;
 
+	vp_wanted_request(true);
 	vp_spi_open(&spi);
 	supersede(asset_id);
 	(void) vp_spi_run(&trim, values, NULL, false);
@@ -345,188 +376,109 @@ vp_mapping_write(Oid def, int32 asset_id, int64 run_id, List *versions)
 	vp_spi_close(&spi);
 }
 
+/* What a version's computing took per byte, the more often the more, from the last use on. */
+#define PRIORITY \
+	"v.cache_clock + v.uses * extract(epoch FROM v.elapsed) / greatest(v.bytes, 8192)"
+
+/* Its upstreams' rows of then are stored still. */
+#define REACHABLE \
+	"NOT EXISTS (SELECT FROM unnest(v.upstreams, v.upstream_hashes) AS u(id, hash)" \
+	" JOIN vibepiper.asset ua ON ua.asset_id = u.id AND NOT ua.lazy" \
+	" WHERE NOT EXISTS (SELECT FROM vibepiper.version o" \
+	" WHERE o.asset_id = u.id AND o.data_hash = u.hash))"
+
+/* Columns of version v, or of its other inputs, and of asset a. */
+#define STORED_COLUMNS(i) \
+	"SELECT " VERSION_FIELDS(i) "," \
+	" a.cache_ttl IS NOT NULL AND (" i ".as_of + least(a.cache_ttl, interval '100000 years')" \
+	" <= clock_timestamp() OR " i ".as_of > clock_timestamp())," \
+	" v.signature = a.signature, " PRIORITY ", v.ever_published, "
+
 static List *
-load_slots(VpStatement *statement, const Datum *values)
+load_stored(VpStatement *statement, const Datum *values, bool other_inputs)
 {
 	VpSpi		spi;
-	List	   *slots = NIL;
+	List	   *versions = NIL;
 	uint64		n;
 
 	vp_spi_open(&spi);
 	n = vp_spi_run(statement, values, NULL, false);
 	for (uint64 i = 0; i < n; i++)
 	{
+		VpVersion  *v = read_version(&spi, i);
 		MemoryContext old = MemoryContextSwitchTo(spi.caller);
-		VpSlot	   *slot = palloc0(sizeof(VpSlot));
+		bool		isnull;
 
-		slot->oid = vp_col_oid(i, 1);
-		slot->asset_id = vp_col_int32(i, 2, 0);
-		slot->signature = vp_col_hash(i, 3);
-		slot->persistence = vp_col_int32(i, 4, 0);
-		slot->version_id = vp_col_int64(i, 5);
-		slots = lappend(slots, slot);
+		v->expired = vp_col_bool(i, 20);
+		v->same_signature = vp_col_bool(i, 21);
+		v->priority = DatumGetFloat8(vp_col_datum(&spi, i, 22, &isnull));
+		v->ever_published = vp_col_bool(i, 23);
+		v->reachable = vp_col_bool(i, 24);
+		v->other_inputs = other_inputs;
+		versions = lappend(versions, v);
 		MemoryContextSwitchTo(old);
 	}
 	vp_spi_close(&spi);
-	return slots;
+	return versions;
 }
-
-#define SLOT_COLUMNS \
-	"SELECT s.slot, s.asset_id, s.signature, ascii(s.persistence::text)," \
-	" s.version_id FROM vibepiper.slot s "
 
 List *
-vp_slots_of_asset(int32 asset_id)
+vp_versions_stored(int32 pipeline_id, int32 asset_id)
 {
 	static VpStatement statement = {
-		SLOT_COLUMNS "WHERE asset_id = $1 ORDER BY slot", 1, {INT4OID}
+		STORED_COLUMNS("v") REACHABLE
+		" FROM vibepiper.asset a JOIN vibepiper.version v USING (asset_id)"
+		" WHERE (a.pipeline_id = $1 OR a.asset_id = $2) AND NOT v.published"
+		" ORDER BY v.asset_id, v.version_id DESC", 2, {INT4OID, INT4OID}
 	};
-	Datum		key = Int32GetDatum(asset_id);
+	Datum		values[2] = {Int32GetDatum(pipeline_id), Int32GetDatum(asset_id)};
 
-	return load_slots(&statement, &key);
+	return load_stored(&statement, values, false);
 }
 
-/* A slot with what is known of its version. */
-typedef struct Holding
-{
-	VpSlot	   *slot;
-	int64		version_id;		/* 0: none */
-	bool		published;
-	bool		ever_published;
-	bool		of_this_run;
-	bool		superseded;		/* by a transaction older than the horizon */
-} Holding;
-
-/* Slots without version first, then by age of the version. */
-static int
-compare_holdings(const ListCell *a, const ListCell *b)
-{
-	const Holding *x = lfirst(a);
-	const Holding *y = lfirst(b);
-
-	if (x->version_id != y->version_id)
-		return x->version_id < y->version_id ? -1 : 1;
-	return x->slot->oid < y->slot->oid ? -1 : x->slot->oid > y->slot->oid;
-}
-
-static List *
-read_holdings(uint64 n)
-{
-	List	   *holdings = NIL;
-
-	for (uint64 i = 0; i < n; i++)
-	{
-		Holding    *h = palloc0(sizeof(Holding));
-
-		h->slot = palloc0(sizeof(VpSlot));
-		h->slot->oid = vp_col_oid(i, 1);
-		h->slot->asset_id = vp_col_int32(i, 2, 0);
-		h->slot->signature = vp_col_hash(i, 3);
-		h->slot->persistence = vp_col_int32(i, 4, 0);
-		h->slot->version_id = vp_col_int64(i, 5);
-		h->version_id = vp_col_int64(i, 6);
-		h->published = vp_col_bool(i, 7);
-		h->ever_published = vp_col_bool(i, 8);
-		h->of_this_run = vp_col_bool(i, 9);
-		h->superseded = vp_col_bool(i, 10);
-		holdings = lappend(holdings, h);
-	}
-	list_sort(holdings, compare_holdings);
-	return holdings;
-}
-
-/*
- * The statement is kept simple, and what versions are wanted is found out
- * here: a plan that is made once then serves for all assets.
- */
 List *
-vp_slots_reusable(int32 asset_id, FullTransactionId horizon, int keep_versions,
-				  int64 current_run)
+vp_versions_other_inputs(int32 pipeline_id)
 {
 	static VpStatement statement = {
-		"SELECT s.slot, s.asset_id, s.signature, ascii(s.persistence::text),"
-		" s.version_id, v.version_id, v.published, v.ever_published, v.run_id = $3,"
-		" v.superseded_by < $2 FROM vibepiper.slot s"
-		" LEFT JOIN vibepiper.version v ON v.version_id = s.version_id"
-		" WHERE s.asset_id = $1", 3, {INT4OID, XID8OID, INT8OID}
+		STORED_COLUMNS("i") "true"
+		" FROM vibepiper.asset a JOIN vibepiper.version v USING (asset_id)"
+		" JOIN vibepiper.version_inputs i USING (version_id) WHERE a.pipeline_id = $1"
+		" ORDER BY i.no DESC", 1, {INT4OID}
 	};
-	Datum		values[3] = {
-		Int32GetDatum(asset_id), FullTransactionIdGetDatum(horizon),
-		Int64GetDatum(current_run)
-	};
-	MemoryContext caller = CurrentMemoryContext;
-	VpSpi		spi;
-	uint64		n;
-	List	   *holdings;
-	List	   *slots = NIL;
-	int			kept = 0;
+	Datum		key = Int32GetDatum(pipeline_id);
 
-	vp_spi_open(&spi);
-	n = vp_spi_run(&statement, values, NULL, false);
-	MemoryContextSwitchTo(caller);
-	holdings = read_holdings(n);
-	vp_spi_close(&spi);
-
-	/* the published one is kept, and of the others the newest */
-	for (int i = 0; i < list_length(holdings); i++)
-		kept += ((Holding *) list_nth(holdings, i))->published;
-	for (int i = list_length(holdings) - 1; i >= 0; i--)
-	{
-		const Holding *h = list_nth(holdings, i);
-
-		if (h->published || (h->ever_published && kept++ < keep_versions) || h->of_this_run ||
-			(h->ever_published && !h->superseded))
-			continue;
-		slots = lcons(h->slot, slots);
-	}
-	return slots;
+	return load_stored(&statement, &key, true);
 }
 
 void
-vp_slot_insert(const VpSlot *slot)
+vp_version_used(int64 id)
 {
 	static VpStatement statement = {
-		"INSERT INTO vibepiper.slot (slot, asset_id, signature, persistence)"
-		" VALUES ($1, $2, $3, $4)", 4, {OIDOID, INT4OID, UUIDOID, CHAROID}
+		"UPDATE vibepiper.version SET uses = uses + 1,"
+		" cache_clock = (SELECT cache_clock FROM vibepiper.installation)"
+		" WHERE version_id = $1", 1, {INT8OID}
 	};
-	Datum		values[4] = {
-		ObjectIdGetDatum(slot->oid), Int32GetDatum(slot->asset_id),
-		vp_hash_datum(slot->signature), CharGetDatum(slot->persistence)
-	};
-	VpSpi		spi;
-
-	vp_spi_open(&spi);
-	(void) vp_spi_run(&statement, values, NULL, false);
-	vp_spi_close(&spi);
-}
-
-void
-vp_slot_set_version(Oid slot, int64 version_id)
-{
-	static VpStatement statement = {
-		"UPDATE vibepiper.slot SET version_id = nullif($2, 0) WHERE slot = $1",
-		2, {OIDOID, INT8OID}
-	};
-	Datum		values[2] = {ObjectIdGetDatum(slot), Int64GetDatum(version_id)};
-	VpSpi		spi;
-
-	vp_spi_open(&spi);
-	(void) vp_spi_run(&statement, values, NULL, false);
-	vp_spi_close(&spi);
-}
-
-void
-vp_slot_delete(Oid slot)
-{
-	static VpStatement statement = {
-		"DELETE FROM vibepiper.slot WHERE slot = $1", 1, {OIDOID}
-	};
-	Datum		key = ObjectIdGetDatum(slot);
+	Datum		key = Int64GetDatum(id);
 	VpSpi		spi;
 
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, &key, NULL, false);
 	vp_spi_close(&spi);
+}
+
+VpVersion *
+vp_slot_version(Oid slot)
+{
+	static VpStatement statement = {
+		VERSION_COLUMNS "JOIN vibepiper.slot s ON s.version_id = v.version_id WHERE s.slot = $1",
+		1, {OIDOID}
+	};
+	VpVersion  *version;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	version = load(&statement, ObjectIdGetDatum(slot), true);
+	PopActiveSnapshot();
+	return version;
 }
 
 uint64

@@ -1,6 +1,6 @@
 /*
  * version.h
- *	  Rows of vibepiper.slot, version, mapping and publication as structs.
+ *	  Rows of vibepiper.version, mapping and publication as structs.
  *
  * Everything returned is palloc'd in the caller's memory context.
  */
@@ -38,6 +38,14 @@ typedef struct VpVersion
 	bytea	   *sources;		/* see freshness/sources.h; NULL: not known */
 	bool		invalidated;
 	bool		published;
+	bool		ever_published;
+	bool		expired;		/* cache_ttl has passed */
+	bool		same_signature; /* as the asset's now */
+	bool		other_inputs;	/* not those that it is known to be right for
+								 * now */
+	bool		reachable;		/* what it read of upstreams is stored, too */
+	double		priority;		/* the less, the sooner it may go:
+								 * keeper/evict.c */
 } VpVersion;
 
 /* One row of vibepiper.mapping: what a name means. */
@@ -53,15 +61,6 @@ typedef struct VpPart
 	TransactionId xmin;			/* raw, of the row */
 } VpPart;
 
-typedef struct VpSlot
-{
-	Oid			oid;
-	int32		asset_id;
-	VpHash		signature;
-	char		persistence;
-	int64		version_id;		/* 0: nothing that anybody wants */
-} VpSlot;
-
 extern int64 vp_version_insert(const VpVersion *version);
 extern VpVersion *vp_version_by_id(int64 id);
 
@@ -69,8 +68,9 @@ extern VpVersion *vp_version_by_id(int64 id);
 extern int64 vp_version_as_of_run(int32 asset_id, int64 run_id);
 
 /*
- * It was computed again, with the same rows, by another run.  Without ->sources
- * the row of that run's task says them.
+ * It was computed again, with the same rows, by another run, or is right again
+ * for other inputs.  Without ->sources the row of that run's task says them.  The
+ * inputs that it was right for are remembered, a few of them.
  */
 extern void vp_version_confirm(const VpVersion *version);
 extern void vp_version_delete(int64 id);
@@ -88,19 +88,23 @@ extern List *vp_mapping_read(Oid def, Snapshot snapshot);	/* of VpPart * */
 /* Make a definition mean these versions; for store/publish.c only. */
 extern void vp_mapping_write(Oid def, int32 asset_id, int64 run_id, List *versions);
 
-/* Slots of an asset, by Oid. */
-extern List *vp_slots_of_asset(int32 asset_id);
-extern void vp_slot_insert(const VpSlot *slot);
-extern void vp_slot_set_version(Oid slot, int64 version_id);
-extern void vp_slot_delete(Oid slot);
+/* The version that a slot holds, with its sources; NULL: none. */
+extern VpVersion *vp_slot_version(Oid slot);
 
 /*
- * Slots whose version nobody can see and nobody wants: not published, taken
- * off the mapping before `horizon` (or never on it), not one of the
- * keep_versions newest.  A slot without version is one.
+ * Versions that are stored and not published, of a pipeline's assets or of one
+ * (the other 0), by asset, the newest first.  Of VpVersion *.
  */
-extern List *vp_slots_reusable(int32 asset_id, FullTransactionId horizon,
-							   int keep_versions, int64 current_run);
+extern List *vp_versions_stored(int32 pipeline_id, int32 asset_id);
+
+/*
+ * The pipeline's versions, published ones too, with other inputs for which they
+ * were right before; the last ones first.
+ */
+extern List *vp_versions_other_inputs(int32 pipeline_id);
+
+/* A stored version turned out to be right again. */
+extern void vp_version_used(int64 id);
 
 extern uint64 vp_hash_seed(void);
 

@@ -27,12 +27,14 @@ PG_FUNCTION_INFO_V1(vp_preload_check);
 
 static VpExtension cache;
 static bool cache_valid = false;
+static bool invalidated = false;	/* since the look-up began */
 static bool callback_registered = false;
 
 static void
 forget(Datum arg, int cacheid, uint32 hashvalue)
 {
 	cache_valid = false;
+	invalidated = true;
 }
 
 static Oid
@@ -86,11 +88,16 @@ look_up(VpExtension *ext)
 	ext->mapping_pkey = get_relname_relid("mapping_pkey", ext->schema);
 	ext->asset = get_relname_relid("asset", ext->schema);
 	ext->asset_def_key = get_relname_relid("asset_def_key", ext->schema);
+	ext->asset_pkey = get_relname_relid("asset_pkey", ext->schema);
+	ext->asset_pipeline_id_idx = get_relname_relid("asset_pipeline_id_idx", ext->schema);
+	ext->version = get_relname_relid("version", ext->schema);
+	ext->version_pkey = get_relname_relid("version_pkey", ext->schema);
 	ext->pipeline = get_relname_relid("pipeline", ext->schema);
 	ext->installed = OidIsValid(ext->def_schema) &&
 		OidIsValid(ext->store_schema) && OidIsValid(ext->read_asset) &&
 		OidIsValid(ext->mapping_pkey) && OidIsValid(ext->asset_def_key) &&
-		OidIsValid(ext->pipeline);
+		OidIsValid(ext->asset_pkey) && OidIsValid(ext->asset_pipeline_id_idx) &&
+		OidIsValid(ext->version_pkey) && OidIsValid(ext->pipeline);
 	return ext->installed;
 }
 
@@ -106,10 +113,9 @@ vp_extension(void)
 		callback_registered = true;
 	}
 
-	/* an invalidation that arrives during the look-up must win */
-	cache_valid = true;
-	if (!look_up(&cache))
-		cache_valid = false;
+	/* an invalidation that arrives during the look-up must win, or an error */
+	invalidated = false;
+	cache_valid = look_up(&cache) && !invalidated;
 	return &cache;
 }
 

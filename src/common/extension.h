@@ -23,6 +23,10 @@ typedef struct VpExtension
 	Oid			mapping_pkey;
 	Oid			asset;
 	Oid			asset_def_key;
+	Oid			asset_pkey;
+	Oid			asset_pipeline_id_idx;
+	Oid			version;
+	Oid			version_pkey;
 	Oid			pipeline;
 } VpExtension;
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -16,6 +17,18 @@
 
 #include "common/extension.h"
 #include "common/spi.h"
+
+/*
+ * The row that is being read, taken apart: its later columns are found by
+ * walking along the earlier ones, which is done once.
+ */
+static struct
+{
+	const SPITupleTable *table; /* NULL: none */
+	uint64		row;
+	Datum	   *values;
+	bool	   *nulls;
+}			deformed;
 
 #define SAFE_PATH "pg_catalog, pg_temp"
 
@@ -43,6 +56,7 @@ vp_spi_open(VpSpi *spi)
 void
 vp_spi_close(VpSpi *spi)
 {
+	deformed.table = NULL;
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "could not disconnect from SPI");
 	SetUserIdAndSecContext(spi->user, spi->security);
@@ -63,11 +77,29 @@ prepare(VpStatement *statement)
 }
 
 static bool see_latest = false;
+static bool runs = false;
 
 void
 vp_spi_see_latest(void)
 {
 	see_latest = true;
+}
+
+bool
+vp_spi_runs(void)
+{
+	return runs;
+}
+
+static int
+execute(const VpStatement *statement, const Datum *values, const char *nulls,
+		bool under_snapshot)
+{
+	if (see_latest && !under_snapshot)
+		return SPI_execute_snapshot(statement->plan, unconstify(Datum *, values), nulls,
+									GetLatestSnapshot(), InvalidSnapshot, false, true, 0);
+	return SPI_execute_plan(statement->plan, unconstify(Datum *, values), nulls,
+							under_snapshot, 0);
 }
 
 uint64
@@ -76,26 +108,51 @@ vp_spi_run(VpStatement *statement, const Datum *values, const char *nulls,
 {
 	int			rc;
 
-	if (statement->plan == NULL)
-		prepare(statement);
-	if (see_latest && !under_snapshot)
-		rc = SPI_execute_snapshot(statement->plan, unconstify(Datum *, values), nulls,
-								  GetLatestSnapshot(), InvalidSnapshot, false, true, 0);
-	else
-		rc = SPI_execute_plan(statement->plan, unconstify(Datum *, values), nulls,
-							  under_snapshot, 0);
+	deformed.table = NULL;
+	runs = true;
+	PG_TRY();
+	{
+		if (statement->plan == NULL)
+			prepare(statement);
+		rc = execute(statement, values, nulls, under_snapshot);
+	}
+	PG_FINALLY();
+	{
+		runs = false;
+	}
+	PG_END_TRY();
 	if (rc < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
 			 SPI_result_code_string(rc));
 	return SPI_processed;
 }
 
+/* Take the row apart, in the memory that its table ends with. */
+static void
+deform(uint64 row)
+{
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+
+	if (deformed.table != SPI_tuptable)
+	{
+		deformed.values = MemoryContextAlloc(SPI_tuptable->tuptabcxt,
+											 desc->natts * sizeof(Datum));
+		deformed.nulls = MemoryContextAlloc(SPI_tuptable->tuptabcxt,
+											desc->natts * sizeof(bool));
+	}
+	heap_deform_tuple(SPI_tuptable->vals[row], desc, deformed.values, deformed.nulls);
+	deformed.table = SPI_tuptable;
+	deformed.row = row;
+}
+
 static Datum
 column(uint64 row, int col, bool *isnull)
 {
-	Assert(row < SPI_processed);
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, col,
-						 isnull);
+	Assert(row < SPI_processed && col <= SPI_tuptable->tupdesc->natts);
+	if (deformed.table != SPI_tuptable || deformed.row != row)
+		deform(row);
+	*isnull = deformed.nulls[col - 1];
+	return deformed.values[col - 1];
 }
 
 bool

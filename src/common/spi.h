@@ -55,6 +55,9 @@ extern uint64 vp_spi_run(VpStatement *statement, const Datum *values,
  */
 extern void vp_spi_see_latest(void);
 
+/* Is a statement of the extension's own being executed? */
+extern bool vp_spi_runs(void);
+
 /* Column (from 1) of result row (from 0). */
 extern bool vp_col_null(uint64 row, int column);
 extern int64 vp_col_int64(uint64 row, int column);

@@ -389,4 +389,15 @@ vp_prepared_xid(int i)
 #define vp_stat_is_shared(status)	((status)->t_shared)
 #endif
 
+/* Dropping a database makes it invalid first. */
+#include "catalog/pg_database.h"
+#define vp_database_is_invalid(form) database_is_invalid_form(form)
+
+/* Columns that are computed when they are read came with 18. */
+#if PG_VERSION_NUM >= 180000
+#define VP_GENERATED_VIRTUAL ATTRIBUTE_GENERATED_VIRTUAL
+#else
+#define VP_GENERATED_VIRTUAL 'v'
+#endif
+
 #endif							/* VP_COMPAT_H */

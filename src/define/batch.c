@@ -49,7 +49,8 @@ static const Field fields[] = {
 	{"retries", "number"},
 	{"retry_delay", "string"},
 	{"timeout", "string"},
-	{"description", "string"}
+	{"description", "string"},
+	{"max_staleness", "string"}
 };
 
 static void
@@ -217,6 +218,7 @@ read_spec(VpSpi *spi, uint64 row)
 	o->retry_delay = read_interval(spi, row, 15, "retry_delay", o->retry_delay);
 	o->timeout = read_interval(spi, row, 16, "timeout", NULL);
 	o->description = vp_col_text(spi, row, 17);
+	o->max_staleness = read_interval(spi, row, 18, "max_staleness", NULL);
 	MemoryContextSwitchTo(old);
 	return spec;
 }
@@ -229,7 +231,7 @@ read_specs(const VpPipeline *pipeline, Datum assets)
 		" cache bool, cache_ttl text, lazy bool, parallel bool, storage text,"
 		" on_miss text, indexes text[], settings text[], hints text,"
 		" depends_on text[], tags text[], retries text, retry_delay text,"
-		" timeout text, description text)", 1, {JSONBOID}
+		" timeout text, description text, max_staleness text)", 1, {JSONBOID}
 	};
 	VpSpi		spi;
 	List	   *specs = NIL;

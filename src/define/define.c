@@ -19,7 +19,7 @@
 #include "utils/rel.h"
 
 #include "catalog/note.h"
-#include "catalog/version.h"
+#include "catalog/slots.h"
 #include "common/extension.h"
 #include "common/names.h"
 #include "common/settings.h"
@@ -124,6 +124,7 @@ vp_options_check(const VpAssetOptions *o, Oid owner)
 	check_choice("storage", o->storage, "unlogged", "logged");
 	check_choice("on_miss", o->on_miss, "compute", "error");
 	check_interval("cache_ttl", o->cache_ttl, "NULL means no limit.");
+	check_interval("max_staleness", o->max_staleness, "NULL means none.");
 	check_interval("retry_delay", o->retry_delay, NULL);
 	check_interval("timeout", o->timeout, "NULL means no limit.");
 	if (o->retries < 0 || o->retries > MAX_RETRIES)
@@ -438,6 +439,7 @@ changed_options(const VpAssetOptions *a, const VpAssetOptions *b)
 		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", option)
 	CHECK_SAME("cache", a->cache == b->cache);
 	CHECK_SAME("cache_ttl", same_interval(a->cache_ttl, b->cache_ttl));
+	CHECK_SAME("max_staleness", same_interval(a->max_staleness, b->max_staleness));
 	CHECK_SAME("lazy", a->lazy == b->lazy);
 	CHECK_SAME("parallel", a->parallel == b->parallel);
 	CHECK_SAME("storage", same_text(a->storage, b->storage));

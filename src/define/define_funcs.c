@@ -147,7 +147,7 @@ pipeline_for(const char *name)
 /*
  * define_asset(name, query, cache, cache_ttl, lazy, parallel, storage, on_miss,
  * indexes, settings, hints, depends_on, tags, retries, retry_delay, timeout,
- * description) returns what changed
+ * description, max_staleness) returns what changed
  */
 Datum
 vp_define_asset_sql(PG_FUNCTION_ARGS)
@@ -180,6 +180,7 @@ vp_define_asset_sql(PG_FUNCTION_ARGS)
 		o->retry_delay = vp_options_default().retry_delay;
 	o->timeout = vp_arg_interval(fcinfo, 15);
 	o->description = vp_arg_text(fcinfo, 16);
+	o->max_staleness = vp_arg_interval(fcinfo, 17);
 
 	pipeline = pipeline_for(name);
 	vp_spec_set_name(&spec, pipeline, name);

@@ -17,7 +17,7 @@
 #include "catalog/asset.h"
 #include "catalog/note.h"
 #include "catalog/pipeline.h"
-#include "catalog/version.h"
+#include "catalog/slots.h"
 #include "common/names.h"
 #include "common/spi.h"
 #include "compat/compat.h"

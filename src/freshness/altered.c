@@ -74,6 +74,9 @@ utility(PlannedStmt *pstmt, const char *text, bool read_only_tree,
 
 	if (alters)
 		note_code();
+	if (IsA(pstmt->utilityStmt, TransactionStmt) &&
+		((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_COMMIT_PREPARED)
+		vp_ring_note_commit_prepared();
 	if (writes(pstmt->utilityStmt))
 		vp_uncounted_look();
 	if (IsA(pstmt->utilityStmt, RefreshMatViewStmt))

@@ -12,9 +12,6 @@
 
 #include "postgres.h"
 
-/* The classid of that ring; its objid is 0. */
-#define VP_RING_CODE InvalidOid
-
 extern void vp_altered_init(void);
 
 #endif							/* VP_ALTERED_H */

@@ -21,8 +21,8 @@ vp_full_xid(TransactionId xid, FullTransactionId next)
 	return FullTransactionIdFromEpochAndXid(epoch, xid);
 }
 
-static int
-compare_xids(const void *a, const void *b)
+int
+vp_compare_full_xids(const void *a, const void *b)
 {
 	FullTransactionId x = *(const FullTransactionId *) a;
 	FullTransactionId y = *(const FullTransactionId *) b;
@@ -44,7 +44,7 @@ vp_instant(Snapshot snapshot, uint64 tick)
 	instant->nxip = snapshot->xcnt;
 	for (uint32 i = 0; i < snapshot->xcnt; i++)
 		instant->xip[i] = vp_full_xid(snapshot->xip[i], next);
-	qsort(instant->xip, instant->nxip, sizeof(FullTransactionId), compare_xids);
+	qsort(instant->xip, instant->nxip, sizeof(FullTransactionId), vp_compare_full_xids);
 	return instant;
 }
 
@@ -56,7 +56,21 @@ vp_instant_sees(const VpInstant *instant, FullTransactionId xid)
 	if (FullTransactionIdFollowsOrEquals(xid, instant->xmax))
 		return false;
 	return bsearch(&xid, instant->xip, instant->nxip, sizeof(FullTransactionId),
-				   compare_xids) == NULL;
+				   vp_compare_full_xids) == NULL;
+}
+
+bool
+vp_instant_sees_next(const VpInstant *instant, FullTransactionId xid, int *next)
+{
+	if (FullTransactionIdPrecedes(xid, instant->xmin))
+		return true;
+	if (FullTransactionIdFollowsOrEquals(xid, instant->xmax))
+		return false;
+	if (*next > 0 && !FullTransactionIdPrecedes(instant->xip[*next - 1], xid))
+		*next = 0;				/* out of order */
+	while (*next < instant->nxip && FullTransactionIdPrecedes(instant->xip[*next], xid))
+		(*next)++;
+	return *next == instant->nxip || !FullTransactionIdEquals(instant->xip[*next], xid);
 }
 
 /*

@@ -4,7 +4,7 @@
  *
  * Only top-level transactions are asked for, and only whether the snapshot
  * sees them if they committed; the transaction that asks isn't seen, whatever
- * it did (see vp_own_change() in freshness/ring.h).  The same instant can be asked in
+ * it did (see vp_ring_own_change() in freshness/ring.h).  The same instant can be asked in
  * another process than the one that took the snapshot.
  */
 #ifndef VP_INSTANT_H
@@ -33,6 +33,12 @@ typedef struct VpInstant
 extern VpInstant *vp_instant(Snapshot snapshot, uint64 tick);
 
 extern bool vp_instant_sees(const VpInstant *instant, FullTransactionId xid);
+
+/* The same for many, of which most are in ascending order: next is 0 at first. */
+extern bool vp_instant_sees_next(const VpInstant *instant, FullTransactionId xid, int *next);
+
+/* For qsort() */
+extern int	vp_compare_full_xids(const void *a, const void *b);
 
 /* Is everything that `before` sees surely seen by `instant` as well? */
 extern bool vp_instant_is_later(const VpInstant *instant, FullTransactionId xmax_before);

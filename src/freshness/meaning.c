@@ -6,29 +6,52 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "access/table.h"
+#include "access/transam.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_aggregate.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
+#include "catalog/pg_auth_members.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_range.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_config_map.h"
+#include "catalog/pg_ts_dict.h"
+#include "catalog/pg_type.h"
 #include "commands/policy.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rowsecurity.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/regproc.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "common/extension.h"
+#include "catalog/slots.h"
 #include "common/names.h"
+#include "compat/compat.h"
 #include "freshness/code.h"
 #include "freshness/meaning.h"
+#include "freshness/wording.h"
+#include "store/resolve.h"
+
+/* From pg_locale.h, which needs the headers of ICU. */
+extern char *get_collation_actual_version(char collprovider, const char *collcollate);
 
 static void
 append_columns(StringInfo buf, Relation rel, bool by_name)
@@ -44,6 +67,21 @@ append_columns(StringInfo buf, Relation rel, bool by_name)
 		else
 			appendStringInfo(buf, "%u %d %u %s,", attr->atttypid, attr->atttypmod,
 							 attr->attcollation, by_name ? NameStr(attr->attname) : "");
+	}
+}
+
+/* Of virtual columns: computed when they are read. */
+static void
+append_expressions(StringInfo buf, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; desc->constr != NULL && i < desc->constr->num_defval; i++)
+	{
+		const AttrDefault *value = &desc->constr->defval[i];
+
+		if (TupleDescAttr(desc, value->adnum - 1)->attgenerated == VP_GENERATED_VIRTUAL)
+			appendStringInfo(buf, "%d %s", value->adnum, value->adbin);
 	}
 }
 
@@ -78,6 +116,7 @@ append_relation(StringInfo buf, Relation rel, bool by_name)
 	if (by_name)
 		appendStringInfo(buf, " %s", vp_relation_name(RelationGetRelid(rel)));
 	append_columns(buf, rel, by_name);
+	append_expressions(buf, rel);
 	if (rel->rd_rel->relkind != RELKIND_VIEW)
 	{
 		append_policies(buf, rel);
@@ -111,6 +150,10 @@ append_aggregate(StringInfo buf, Oid function)
 	appendStringInfo(buf, "\n%u %u %u %u %u %u %u %u", form->aggtransfn, form->aggfinalfn,
 					 form->aggmtransfn, form->aggminvtransfn, form->aggmfinalfn,
 					 form->aggsortop, form->aggtranstype, form->aggmtranstype);
+	appendStringInfo(buf, " %u %u %u %d %d %d %c %c %c", form->aggcombinefn,
+					 form->aggserialfn, form->aggdeserialfn, form->aggnumdirectargs,
+					 form->aggfinalextra, form->aggmfinalextra, form->aggkind,
+					 form->aggfinalmodify, form->aggmfinalmodify);
 	append_column(buf, AGGFNOID, tuple, Anum_pg_aggregate_agginitval, F_TEXTOUT);
 	append_column(buf, AGGFNOID, tuple, Anum_pg_aggregate_aggminitval, F_TEXTOUT);
 	ReleaseSysCache(tuple);
@@ -126,13 +169,17 @@ append_function(StringInfo buf, Oid function, bool by_name)
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	form = (Form_pg_proc) GETSTRUCT(tuple);
-	appendStringInfo(buf, "%u %u %u %d %d %d %c %c", form->prolang,
+	appendStringInfo(buf, "%u %u %u %u %d %d %d %c %c", form->prolang, form->provariadic,
 					 form->prosecdef ? form->proowner : InvalidOid, form->prorettype,
 					 form->prosecdef, form->proisstrict, form->proretset, form->prokind,
 					 form->provolatile);
 	if (by_name)
 		appendStringInfo(buf, "\n%u %s", form->pronamespace, NameStr(form->proname));
 	append_column(buf, PROCOID, tuple, Anum_pg_proc_proargtypes, F_OIDVECTOROUT);
+	append_column(buf, PROCOID, tuple, Anum_pg_proc_proargdefaults, F_PG_NODE_TREE_OUT);
+	append_column(buf, PROCOID, tuple, Anum_pg_proc_proallargtypes, F_ARRAY_OUT);
+	append_column(buf, PROCOID, tuple, Anum_pg_proc_proargmodes, F_ARRAY_OUT);
+	append_column(buf, PROCOID, tuple, Anum_pg_proc_proargnames, F_ARRAY_OUT);
 	append_column(buf, PROCOID, tuple, Anum_pg_proc_prosrc, F_TEXTOUT);
 	append_column(buf, PROCOID, tuple, Anum_pg_proc_probin, F_TEXTOUT);
 	append_column(buf, PROCOID, tuple, Anum_pg_proc_prosqlbody, F_PG_NODE_TREE_OUT);
@@ -143,145 +190,402 @@ append_function(StringInfo buf, Oid function, bool by_name)
 	return true;
 }
 
-bool
-vp_meaning_of(VpMeaning *meaning)
-{
-	StringInfoData buf;
-	bool		found = false;
-
-	initStringInfo(&buf);
-	if (meaning->classid == ProcedureRelationId)
-		found = append_function(&buf, meaning->objid, meaning->by_name);
-	else
-	{
-		Relation	rel = RelationIdGetRelation(meaning->objid);
-
-		found = RelationIsValid(rel);
-		if (found)
-		{
-			append_relation(&buf, rel, meaning->by_name);
-			RelationClose(rel);
-		}
-	}
-	meaning->hash = vp_hash_bytes(buf.data, buf.len, 0);
-	pfree(buf.data);
-	return found;
-}
-
-char *
-vp_meaning_name(const VpMeaning *meaning)
-{
-	if (meaning->classid == ProcedureRelationId)
-		return psprintf("function %s", format_procedure_qualified(meaning->objid));
-	return psprintf(get_rel_relkind(meaning->objid) == RELKIND_VIEW ? "view %s" :
-					"source %s", vp_relation_name(meaning->objid));
-}
-
-typedef struct NamedContext
-{
-	VpNamed		named;
-	bool		whole_rows;
-} NamedContext;
-
 static bool
-note_function(Oid function, void *context)
+append_relation_of(StringInfo buf, Oid relid, bool by_name)
 {
-	NamedContext *c = context;
+	Relation	rel = RelationIdGetRelation(relid);
 
-	if (function >= FirstNormalObjectId)
-		c->named.functions = list_append_unique_oid(c->named.functions, function);
-	return false;
+	if (!RelationIsValid(rel))
+		return false;
+	append_relation(buf, rel, by_name);
+	RelationClose(rel);
+	return true;
 }
 
+/* The objects that its text may mean, if any. */
 static bool
-named_walker(Node *node, void *context)
+append_wording(StringInfo buf, Oid function, List *path)
 {
-	NamedContext *c = context;
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	ListCell   *lc;
 
-	if (node == NULL)
+	if (!HeapTupleIsValid(tuple))
 		return false;
-	check_stack_depth();
-	(void) check_functions_in_node(node, note_function, context);
-	if (IsA(node, Var))
+	foreach(lc, vp_wording_objects(vp_wording_text(tuple), path))
 	{
-		AttrNumber	number = ((Var *) node)->varattno;
+		const ObjectAddress *object = lfirst(lc);
 
-		c->whole_rows |= number == InvalidAttrNumber || number == TableOidAttributeNumber;
+		appendStringInfo(buf, "%u %u,", object->classId, object->objectId);
 	}
-	if (!IsA(node, Query))
-		return expression_tree_walker(node, named_walker, context);
-	foreach(lc, ((Query *) node)->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		/* a view is a sub-query by now, with its Oid since 16 */
-		if (OidIsValid(rte->relid))
-			c->named.relations = list_append_unique_oid(c->named.relations, rte->relid);
-	}
-	return query_tree_walker((Query *) node, named_walker, context, 0);
+	ReleaseSysCache(tuple);
+	return true;
 }
 
-VpNamed
-vp_meaning_named(Query *query)
+/* Chosen columns of the rows that an index finds by an Oid. */
+static void
+append_rows(StringInfo buf, Oid catalog, Oid index, AttrNumber key_column, Oid key_value,
+			const AttrNumber *columns, int ncolumns)
 {
-	NamedContext context = {0};
-
-	(void) named_walker((Node *) query, &context);
-	if (context.whole_rows)
-		context.named.relations = NIL;
-	return context.named;
-}
-
-/*
- * A plan depends on functions by the hash values of their Oids, which includes
- * those that were inlined and are nowhere else in it.
- */
-static List *
-functions_of_hashes(List *hashes, List *functions)
-{
-	Relation	rel = table_open(ProcedureRelationId, AccessShareLock);
+	Relation	rel = table_open(catalog, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&key, Anum_pg_proc_oid, BTGreaterEqualStrategyNumber, F_OIDGE,
-				ObjectIdGetDatum(FirstNormalObjectId));
-	scan = systable_beginscan(rel, ProcedureOidIndexId, true, NULL, 1, &key);
+	ScanKeyInit(&key, key_column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(key_value));
+	scan = systable_beginscan(rel, index, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		for (int i = 0; i < ncolumns; i++)
+		{
+			bool		isnull;
+			Datum		value = heap_getattr(tuple, columns[i], desc, &isnull);
+			Oid			output;
+			bool		varlena;
+
+			getTypeOutputInfo(TupleDescAttr(desc, columns[i] - 1)->atttypid, &output, &varlena);
+			appendStringInfo(buf, "\n%s", isnull ? "" : OidOutputFunctionCall(output, value));
+		}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+append_labels(StringInfo buf, Oid type)
+{
+	static const AttrNumber columns[] = {
+		Anum_pg_enum_oid, Anum_pg_enum_enumsortorder, Anum_pg_enum_enumlabel
+	};
+
+	append_rows(buf, EnumRelationId, EnumTypIdLabelIndexId, Anum_pg_enum_enumtypid, type,
+				columns, lengthof(columns));
+}
+
+static void
+append_constraints(StringInfo buf, Oid domain)
+{
+	static const AttrNumber columns[] = {Anum_pg_constraint_contype, Anum_pg_constraint_conbin};
+
+	append_rows(buf, ConstraintRelationId, ConstraintTypidIndexId, Anum_pg_constraint_contypid,
+				domain, columns, lengthof(columns));
+}
+
+static void
+append_range(StringInfo buf, Oid range)
+{
+	static const AttrNumber columns[] = {
+		Anum_pg_range_rngsubtype, Anum_pg_range_rngcollation, Anum_pg_range_rngsubopc,
+		Anum_pg_range_rngcanonical
+	};
+
+	append_rows(buf, RangeRelationId, RangeTypidIndexId, Anum_pg_range_rngtypid, range,
+				columns, lengthof(columns));
+}
+
+static bool
+append_type(StringInfo buf, Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	appendStringInfo(buf, "%s %u %c %d %u %d %d %u %u %u", NameStr(form->typname),
+					 form->typnamespace, form->typtype, form->typlen, form->typbasetype,
+					 form->typtypmod, form->typnotnull, form->typinput, form->typoutput,
+					 form->typcollation);
+	if (form->typtype == TYPTYPE_ENUM)
+		append_labels(buf, type);
+	else if (form->typtype == TYPTYPE_DOMAIN)
+		append_constraints(buf, type);
+	else if (form->typtype == TYPTYPE_RANGE)
+		append_range(buf, type);
+	else if (form->typtype == TYPTYPE_COMPOSITE &&
+			 get_rel_relkind(form->typrelid) == RELKIND_COMPOSITE_TYPE)
+		(void) append_relation_of(buf, form->typrelid, true);
+	ReleaseSysCache(tuple);
+	return true;
+}
+
+/* The sum of a catalog's rows; of those of users, if they have Oids. */
+static void
+append_catalog(StringInfo buf, Oid catalog, bool users)
+{
+	Relation	rel = table_open(catalog, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	VpHash		sum = {0};
+	HeapTuple	tuple;
+
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Oid			oid = ((Form_pg_proc) GETSTRUCT(tuple))->oid;
-		uint32		hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(oid));
+		bool		isnull;
 
-		if (list_member_int(hashes, (int) hash))
-			functions = list_append_unique_oid(functions, oid);
+		if (users && DatumGetObjectId(heap_getattr(tuple, 1, RelationGetDescr(rel),
+												   &isnull)) < FirstNormalObjectId)
+			continue;
+		vp_hash_add(&sum, vp_hash_bytes((char *) tuple->t_data + tuple->t_data->t_hoff,
+										tuple->t_len - tuple->t_data->t_hoff, 0));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return functions;
+	appendBinaryStringInfo(buf, (char *) &sum, sizeof(sum));
 }
 
-List *
-vp_meaning_functions(List *executed, List *plan_hashes)
+static void
+append_casts(StringInfo buf)
 {
-	const VpExtension *ext = vp_extension();
-	List	   *functions = NIL;
-	List	   *hashes = list_copy(plan_hashes);
+	append_catalog(buf, CastRelationId, true);
+	append_catalog(buf, OperatorClassRelationId, true);
+	append_catalog(buf, AccessMethodOperatorRelationId, true);
+	append_catalog(buf, AccessMethodProcedureRelationId, true);
+}
+
+static void
+append_text_search(StringInfo buf)
+{
+	append_catalog(buf, TSConfigRelationId, true);
+	append_catalog(buf, TSConfigMapRelationId, false);
+	append_catalog(buf, TSDictionaryRelationId, false);
+}
+
+static void
+append_roles(StringInfo buf)
+{
+	Relation	rel = table_open(AuthIdRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_authid form = (Form_pg_authid) GETSTRUCT(tuple);
+
+		if (form->rolsuper || form->rolbypassrls || !form->rolinherit)
+			appendStringInfo(buf, "%u %d %d %d,", form->oid, form->rolsuper,
+							 form->rolbypassrls, form->rolinherit);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	append_catalog(buf, AuthMemRelationId, false);
+}
+
+static char *
+database_collation_version(void)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	Datum		version;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(MyDatabaseId);
+	fcinfo->args[0].isnull = false;
+	version = pg_database_collation_actual_version(fcinfo);
+	return fcinfo->isnull ? "" : TextDatumGetCString(version);
+}
+
+/* The versions that the libraries have, as long as a process lives. */
+static void
+append_collations(StringInfo buf)
+{
+	static VpHash hash = {0};
+
+	if (hash.low == 0)
+	{
+		char	   *libc = get_collation_actual_version(COLLPROVIDER_LIBC, "en_US.UTF-8");
+		char	   *icu = get_collation_actual_version(COLLPROVIDER_ICU, "und");
+		char	   *all = psprintf("%s\n%s\n%s", database_collation_version(),
+								   libc ? libc : "", icu ? icu : "");
+
+		hash = vp_hash_bytes(all, strlen(all), 0);
+	}
+	appendBinaryStringInfo(buf, (char *) &hash, sizeof(hash));
+}
+
+/* The sum of what its slots hold, as the data hash of several parts is. */
+static bool
+asset_hash(Oid def, VpHash *hash)
+{
+	VpResolution res;
 	ListCell   *lc;
 
-	foreach(lc, executed)
-	{
-		Oid			oid = lfirst_oid(lc);
+	memset(hash, 0, sizeof(VpHash));
+	if (!vp_resolve_at_once(def, GetActiveSnapshot(), &res))
+		return false;
+	if (res.hit && res.slots == NIL)
+		*hash = vp_slot_data_hash(res.slot);
+	foreach(lc, res.slots)
+		vp_hash_add(hash, vp_slot_data_hash(lfirst_oid(lc)));
+	return true;
+}
 
-		if (oid < FirstNormalObjectId)
-			continue;
-		hashes = list_delete_int(hashes, (int) GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(oid)));
-		functions = lappend_oid(functions, oid);
+static bool
+append(StringInfo buf, const VpMeaning *meaning, List *path)
+{
+	switch (meaning->kind)
+	{
+		case VP_MEANING_RELATION:
+			return append_relation_of(buf, meaning->objid, meaning->by_name);
+		case VP_MEANING_TYPE:
+			return append_type(buf, meaning->objid);
+		case VP_MEANING_FUNCTION:
+			return append_function(buf, meaning->objid, meaning->by_name);
+		case VP_MEANING_WORDING:
+			return append_wording(buf, meaning->objid, path);
+		case VP_MEANING_CASTS:
+			append_casts(buf);
+			break;
+		case VP_MEANING_TEXT_SEARCH:
+			append_text_search(buf);
+			break;
+		case VP_MEANING_ASSET:
+			break;				/* has a hash already */
+		case VP_MEANING_ROLES:
+			append_roles(buf);
+			break;
+		case VP_MEANING_COLLATIONS:
+			append_collations(buf);
+			break;
 	}
-	if (hashes != NIL)
-		functions = functions_of_hashes(hashes, functions);
-	foreach(lc, functions)
-		if (get_func_namespace(lfirst_oid(lc)) == ext->schema)
-		functions = foreach_delete_current(functions, lc);
-	return functions;
+	return true;
+}
+
+/* Of the whole database: known until a catalog that it is made of changes. */
+static VpHash whole[VP_MEANING_COLLATIONS + 1];
+static bool whole_known[VP_MEANING_COLLATIONS + 1];
+static uint64 whole_forgotten = 0;	/* how often, of any kind */
+
+static void
+forget_whole(Datum arg, int cache, uint32 hash)
+{
+	whole_known[DatumGetInt32(arg)] = false;
+	whole_forgotten++;
+}
+
+bool
+vp_meaning_of(VpMeaning *meaning, List *path)
+{
+	bool		is_whole = !OidIsValid(meaning->objid);
+	uint64		forgotten = whole_forgotten;
+	StringInfoData buf;
+	bool		found;
+
+	if (meaning->kind == VP_MEANING_ASSET)
+		return asset_hash(meaning->objid, &meaning->hash);
+	if (is_whole && whole_known[meaning->kind])
+	{
+		meaning->hash = whole[meaning->kind];
+		return true;
+	}
+	initStringInfo(&buf);
+	found = append(&buf, meaning, path);
+	meaning->hash = vp_hash_bytes(buf.data, buf.len, 0);
+	if (is_whole)
+	{
+		whole[meaning->kind] = meaning->hash;
+		whole_known[meaning->kind] = forgotten == whole_forgotten;
+	}
+	pfree(buf.data);
+	return found;
+}
+
+bool
+vp_meaning_changes_unseen(VpMeaningKind kind)
+{
+	return kind == VP_MEANING_ASSET || kind == VP_MEANING_ROLES || kind == VP_MEANING_COLLATIONS;
+}
+
+/*
+ * A function with the types of its arguments: all with their schemas, but for
+ * PostgreSQL's own types, which nobody writes so.
+ */
+static char *
+function_name(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	StringInfoData buf;
+	Form_pg_proc proc;
+
+	if (!HeapTupleIsValid(tuple))	/* just dropped: its number */
+		return format_procedure_qualified(function);
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "%s(", quote_qualified_identifier(get_namespace_name(proc->pronamespace),
+															 NameStr(proc->proname)));
+	for (int i = 0; i < proc->pronargs; i++)
+	{
+		Oid			type = proc->proargtypes.values[i];
+
+		appendStringInfo(&buf, "%s%s", i > 0 ? "," : "",
+						 type < FirstUnpinnedObjectId ? format_type_be(type) :
+						 format_type_be_qualified(type));
+	}
+	appendStringInfoChar(&buf, ')');
+	ReleaseSysCache(tuple);
+	return buf.data;
+}
+
+static char *
+relation_difference(Oid relid, bool dropped)
+{
+	if (dropped)
+		return pstrdup("a source was dropped");
+	return psprintf(get_rel_relkind(relid) == RELKIND_VIEW ? "view %s was altered" :
+					"source %s was altered", vp_relation_name(relid));
+}
+
+static char *
+asset_difference(Oid def, bool dropped)
+{
+	VpResolution res;
+
+	if (dropped || !vp_resolve_at_once(def, GetActiveSnapshot(), &res))
+		return pstrdup("an upstream was dropped");
+	return psprintf("upstream %s changed", vp_relation_name(res.info.stub));
+}
+
+char *
+vp_meaning_difference(const VpMeaning *meaning, bool dropped)
+{
+	switch (meaning->kind)
+	{
+		case VP_MEANING_RELATION:
+			return relation_difference(meaning->objid, dropped);
+		case VP_MEANING_TYPE:
+			return dropped ? pstrdup("a type was dropped") :
+				psprintf("type %s was altered", format_type_be_qualified(meaning->objid));
+		case VP_MEANING_FUNCTION:
+			return dropped ? pstrdup("a function was dropped") :
+				psprintf("function %s changed", function_name(meaning->objid));
+		case VP_MEANING_WORDING:
+			return dropped ? pstrdup("a function was dropped") :
+				psprintf("function %s may mean other objects", function_name(meaning->objid));
+		case VP_MEANING_CASTS:
+			return pstrdup("casts or operator classes changed");
+		case VP_MEANING_TEXT_SEARCH:
+			return pstrdup("text search changed");
+		case VP_MEANING_ASSET:
+			return asset_difference(meaning->objid, dropped);
+		case VP_MEANING_ROLES:
+			return pstrdup("roles changed, and it reads tables with row security");
+		case VP_MEANING_COLLATIONS:
+			return pstrdup("collation versions changed");
+	}
+	return NULL;
+}
+
+void
+vp_meaning_init(void)
+{
+	static const struct
+	{
+		int			cache;
+		VpMeaningKind kind;
+	}			parts[] = {
+		{CASTSOURCETARGET, VP_MEANING_CASTS},
+		{CLAOID, VP_MEANING_CASTS}, {AMOPSTRATEGY, VP_MEANING_CASTS},
+		{AMPROCNUM, VP_MEANING_CASTS}, {TSCONFIGOID, VP_MEANING_TEXT_SEARCH},
+		{TSCONFIGMAP, VP_MEANING_TEXT_SEARCH}, {TSDICTOID, VP_MEANING_TEXT_SEARCH},
+		{AUTHOID, VP_MEANING_ROLES}, {AUTHMEMMEMROLE, VP_MEANING_ROLES}
+	};
+
+	for (int i = 0; i < (int) lengthof(parts); i++)
+		CacheRegisterSyscacheCallback(parts[i].cache, forget_whole, Int32GetDatum(parts[i].kind));
 }

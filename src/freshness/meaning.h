@@ -1,52 +1,63 @@
 /*
  * meaning.h
  *	  What the objects are by which a version was computed: tables' columns,
- *	  views' queries, functions' bodies.
+ *	  views' queries, functions' bodies and what they name, types, operators.
  *
- * Hashes of what the catalogs say.  They are compared only after somebody
- * altered something in the database (see freshness/altered.h), so they may
- * take some microseconds each.
+ * Hashes of what the catalogs say.  But for two kinds they are compared only
+ * after somebody altered something in the database (see freshness/altered.h),
+ * so they may take some microseconds each.
  */
 #ifndef VP_MEANING_H
 #define VP_MEANING_H
 
 #include "postgres.h"
 
-#include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 
 #include "common/hash.h"
 
+typedef enum VpMeaningKind
+{
+	VP_MEANING_RELATION,		/* columns and policies, or a view's query */
+	VP_MEANING_TYPE,
+	VP_MEANING_FUNCTION,
+	VP_MEANING_WORDING,			/* the objects that a function's text may name */
+
+	/* of the whole database, with objid 0 */
+	VP_MEANING_CASTS,			/* the users' casts and classes of operators */
+	VP_MEANING_TEXT_SEARCH,
+
+	/*
+	 * what changes without an altering statement in this database; always
+	 * compared
+	 */
+	VP_MEANING_ASSET,			/* the version of one (by definition) that was
+								 * read */
+	VP_MEANING_ROLES,			/* who bypasses row security or is whose
+								 * member */
+	VP_MEANING_COLLATIONS		/* versions of the libraries that order text */
+} VpMeaningKind;
+
 typedef struct VpMeaning
 {
-	Oid			classid;		/* pg_class or pg_proc */
+	VpMeaningKind kind;
 	Oid			objid;
 	bool		by_name;		/* its name, and those of columns, count, too */
 	VpHash		hash;
 } VpMeaning;
 
-/* As it is now; false: there is no such object. */
-extern bool vp_meaning_of(VpMeaning *meaning);
-
-/* "function shop.tax(numeric)", "source raw.orders", ...; quoted */
-extern char *vp_meaning_name(const VpMeaning *meaning);
-
 /*
- * The users' functions that the statements called or inlined (see
- * store/reads.h), of Oid.
+ * As it is now; path: Oids of schemas, for a wording.  False: there is no such
+ * object.
  */
-extern List *vp_meaning_functions(List *executed, List *plan_hashes);
+extern bool vp_meaning_of(VpMeaning *meaning, List *path);
 
-/*
- * What a rewritten query names, itself or through views, and so follows when it
- * is renamed.  Of relations whose whole rows it takes the names count.
- */
-typedef struct VpNamed
-{
-	List	   *relations;		/* of Oid; none if it takes whole rows */
-	List	   *functions;		/* of Oid */
-} VpNamed;
+/* Can it change without an altering statement in this database? */
+extern bool vp_meaning_changes_unseen(VpMeaningKind kind);
 
-extern VpNamed vp_meaning_named(Query *query);
+/* Why isn't it what it was?  "function shop.tax(numeric) changed", ...; palloc'd. */
+extern char *vp_meaning_difference(const VpMeaning *meaning, bool dropped);
+
+extern void vp_meaning_init(void);
 
 #endif							/* VP_MEANING_H */

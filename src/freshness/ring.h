@@ -9,26 +9,11 @@
  * per tracked object there is a ring of the last VP_RING_SIZE ids, in shared
  * memory.
  *
- * Invariants
- *
- * 1. A transaction that changed a tracked object is in its ring before any
- *	  snapshot can see it (PRE_COMMIT, PRE_PREPARE), at a position that never
- *	  changes; positions are counted from the ring's start.
- * 2. A ring begins complete: those that were past that point when it began,
- *	  and those that are prepared, are put in it at its start.
- *	  So what isn't in the ring had ended before its start, or fell out.
- * 3. Of what fell out the newest id is known (`lost`).
- * 4. A ring has a serial number that no other ring of this installation has.
- *	  Whoever holds another one than the ring has knows nothing.
- *
  * A version holds a VpMark per source: the position up to which the ring was
  * known when the version was made, and those before it that its snapshot
  * doesn't see.  All before the position but these it sees, all after it doesn't.
  * So no long-running transaction makes a version doubtful, as it would if only
  * ids were compared.
- *
- * A transaction that writes, has an asset computed, and writes again makes two
- * entries: the version's mark says that the first one was seen.
  *
  * What an asset reads through functions is known only when it was computed, so
  * after its snapshot was taken.  Therefore a run watches: from before its
@@ -39,9 +24,7 @@
  * Whatever isn't known counts as a change (VP_CHANGE_UNKNOWN): never wrong,
  * sometimes a needless computation.
  *
- * Locks: one LWLock for the table of rings, a spinlock per ring for its content.
- * Writers take the first one only for objects that they have not met since the
- * last change of the table.
+ * What must hold of the rings, and who locks what: ring_private.h.
  */
 #ifndef VP_RING_H
 #define VP_RING_H
@@ -54,6 +37,9 @@
 #include "freshness/instant.h"
 
 #define VP_RING_SIZE 64
+
+/* The classid of the ring of statements that alter something; its objid is 0. */
+#define VP_RING_CODE InvalidOid
 
 /* What happened, or may have happened; the greater, the surer. */
 typedef enum VpChange
@@ -121,6 +107,15 @@ extern VpChange vp_ring_own_change(const VpMark *mark);
  */
 extern void vp_ring_note(Oid classid, Oid objid, VpChange change);
 
+/*
+ * Something that was altered can be seen, but those who see it have perhaps not
+ * been told yet to read the catalogs anew: what these say can be old.
+ */
+extern bool vp_ring_code_is_settling(void);
+
+/* A prepared transaction is going to be committed by this statement. */
+extern void vp_ring_note_commit_prepared(void);
+
 /* It truncates a table: counts of before mean nothing any more. */
 extern void vp_ring_note_truncate(void);
 
@@ -130,8 +125,14 @@ extern void vp_ring_note_truncate(void);
  */
 extern int	vp_ring_sweep(void);
 
-/* How many rings there are, and how many there is room for. */
-extern void vp_ring_usage(int *used, int *room);
+/* Is less than half of the room for rings free? */
+extern bool vp_ring_room_is_short(void);
+
+/*
+ * Free those of relations of this database but these (sorted Oids).  Who was
+ * about to rely on one finds another one, or none.
+ */
+extern void vp_ring_keep_only(List *relids);
 
 extern void vp_ring_init(void);
 

@@ -8,24 +8,34 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
+#include "catalog/asset.h"
 #include "common/extension.h"
 #include "common/names.h"
+#include "common/spi.h"
 #include "freshness/altered.h"
+#include "freshness/closure.h"
 #include "freshness/meaning.h"
 #include "freshness/ring.h"
 #include "freshness/sources.h"
+#include "freshness/wording.h"
 #include "store/reads.h"
 
 /* What the bytes begin with. */
@@ -33,13 +43,20 @@ typedef struct Header
 {
 	FullTransactionId xmax;		/* of the snapshot under which was read */
 	FullTransactionId code_xmax;	/* of the one before the first statement */
-	bool		code_changed;	/* something was altered meanwhile */
-	int32		nfunctions;
-	int32		nmeanings;		/* functions are the last ones */
+	Oid			owner;			/* with whose rights it was computed */
+	bool		code_changed;	/* what nobody locks was altered meanwhile,
+								 * perhaps */
+	bool		by_unlocked;	/* by functions or types, which nobody locks */
+	int32		path_length;
+	int32		unsteady_length;	/* 0: it is steady */
+	int32		nmeanings;
 	int32		nmarks;
 } Header;
 
-/* Then the mark of altering statements, the meanings, and the other marks. */
+/*
+ * Then the search_path, what is unsteady, the mark of altering statements, the meanings, and the
+ * other marks.
+ */
 typedef struct StoredMark
 {
 	Oid			source;			/* that was named: the object or an ancestor */
@@ -55,6 +72,13 @@ typedef struct StoredMark
 /* While an asset is computed. */
 static VpMark code_mark;
 static FullTransactionId code_xmax;
+static const VpInstant *code_instant;
+
+/* Of these no row says when it changed, so they are hashed before and after. */
+static const VpMeaningKind whole_kinds[] = {
+	VP_MEANING_CASTS, VP_MEANING_TEXT_SEARCH, VP_MEANING_ROLES
+};
+static VpHash whole_before[lengthof(whole_kinds)];
 
 /* A position in the bytes. */
 typedef struct Reader
@@ -91,6 +115,15 @@ take(Reader *reader, void *to, Size size)
 				 errmsg("what a version remembers of its sources is cut off")));
 	memcpy(to, reader->next, size);
 	reader->next += size;
+}
+
+static char *
+take_text(Reader *reader, int length)
+{
+	char	   *result = palloc0(length + 1);
+
+	take(reader, result, length);
+	return result;
 }
 
 /* The mark, and what else is said of the source. */
@@ -183,6 +216,47 @@ remember(StringInfo buf, Oid source, List **done, const VpInstant *instant)
 	return n;
 }
 
+/*
+ * Plans and expressions that this process prepared stay as they are when an
+ * object comes to be that would have been found before theirs.
+ */
+static void
+forget_plans(void)
+{
+	static int64 serial = 0;
+	static int64 position = 0;
+
+	if (serial == code_mark.serial && position == code_mark.position &&
+		vp_ring_own_change(&code_mark) == VP_CHANGE_NONE)
+		return;
+	ResetPlanCache();
+	serial = code_mark.serial;
+	position = code_mark.position;
+}
+
+static VpHash
+hash_whole(VpMeaningKind kind)
+{
+	VpMeaning	meaning = {.kind = kind};
+
+	(void) vp_meaning_of(&meaning, NIL);
+	return meaning.hash;
+}
+
+/* As far as the asset depends on it. */
+static bool
+whole_changed(const VpClosure *found)
+{
+	bool		counts[] = {
+		found->texts != NIL || found->types != NIL, found->text_search, found->row_security
+	};
+
+	for (int i = 0; i < (int) lengthof(whole_kinds); i++)
+		if (counts[i] && !vp_hash_equal(whole_before[i], hash_whole(whole_kinds[i])))
+			return true;
+	return false;
+}
+
 void
 vp_sources_begin(void)
 {
@@ -192,6 +266,10 @@ vp_sources_begin(void)
 	(void) vp_ring_track(VP_RING_CODE, InvalidOid);
 	vp_ring_mark(VP_RING_CODE, InvalidOid, now, &code_mark);
 	code_xmax = now->xmax;
+	code_instant = now;
+	forget_plans();
+	for (int i = 0; i < (int) lengthof(whole_kinds); i++)
+		whole_before[i] = hash_whole(whole_kinds[i]);
 	vp_reads_begin();
 }
 
@@ -201,19 +279,20 @@ vp_sources_end(void)
 	vp_reads_end();
 }
 
-static int
-append_meaning(StringInfo buf, Oid classid, Oid objid, bool by_name)
+static void
+append_meaning(StringInfo buf, Header *header, List *path, VpMeaningKind kind, Oid objid,
+			   bool by_name)
 {
 	VpMeaning	meaning;
 
 	memset(&meaning, 0, sizeof(meaning));
-	meaning.classid = classid;
+	meaning.kind = kind;
 	meaning.objid = objid;
 	meaning.by_name = by_name;
-	if (!vp_meaning_of(&meaning))
-		return 0;
+	if (!vp_meaning_of(&meaning, path))
+		return;
 	appendBinaryStringInfo(buf, (char *) &meaning, sizeof(meaning));
-	return 1;
+	header->nmeanings++;
 }
 
 static bool
@@ -225,37 +304,164 @@ has_meaning(Oid relid)
 }
 
 static void
-remember_meanings(StringInfo buf, List *relations, Query *query, Header *header)
+remember_meanings(StringInfo buf, List *relations, const VpClosure *found, List *path,
+				  Header *header)
 {
-	VpNamed		named = vp_meaning_named(query);
+	ListCell   *lc;
+
+	header->by_unlocked = found->functions != NIL || found->types != NIL;
+	foreach(lc, relations)
+		if (has_meaning(lfirst_oid(lc)))
+		append_meaning(buf, header, path, VP_MEANING_RELATION, lfirst_oid(lc),
+					   !list_member_oid(found->relations, lfirst_oid(lc)));
+	foreach(lc, found->functions)
+		append_meaning(buf, header, path, VP_MEANING_FUNCTION, lfirst_oid(lc),
+					   !list_member_oid(found->named, lfirst_oid(lc)));
+	foreach(lc, found->texts)
+		append_meaning(buf, header, path, VP_MEANING_WORDING, lfirst_oid(lc), false);
+	foreach(lc, found->types)
+		append_meaning(buf, header, path, VP_MEANING_TYPE, lfirst_oid(lc), false);
+	if (found->texts != NIL || found->types != NIL)
+		append_meaning(buf, header, path, VP_MEANING_CASTS, InvalidOid, false);
+	if (found->text_search)
+		append_meaning(buf, header, path, VP_MEANING_TEXT_SEARCH, InvalidOid, false);
+	append_meaning(buf, header, path, VP_MEANING_COLLATIONS, InvalidOid, false);
+	if (found->row_security)
+		append_meaning(buf, header, path, VP_MEANING_ROLES, InvalidOid, false);
+}
+
+/* Did the catalog's row come to be, as it is, after the asset began to be computed? */
+static bool
+is_newer(int cache, Oid objid)
+{
+	HeapTuple	tuple = SearchSysCache1(cache, ObjectIdGetDatum(objid));
+	TransactionId xmin;
+
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	xmin = HeapTupleHeaderGetXmin(tuple->t_data);
+	ReleaseSysCache(tuple);
+	return TransactionIdIsNormal(xmin) && !TransactionIdIsCurrentTransactionId(xmin) &&
+		!vp_instant_sees(code_instant, vp_full_xid(xmin, ReadNextFullTransactionId()));
+}
+
+/*
+ * Something was altered while the asset was computed: perhaps what it was
+ * computed by?  Of types more counts than their rows, so it is not looked for.
+ */
+static bool
+code_is_newer(const VpClosure *found, List *path)
+{
+	ListCell   *lc;
+	ListCell   *object;
+
+	if (found->types != NIL)
+		return true;
+	foreach(lc, found->functions)
+		if (is_newer(PROCOID, lfirst_oid(lc)))
+		return true;
+	foreach(lc, found->texts)
+	{
+		HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(lfirst_oid(lc)));
+		List	   *objects;
+
+		if (!HeapTupleIsValid(tuple))
+			return true;
+		objects = vp_wording_objects(vp_wording_text(tuple), path);
+		ReleaseSysCache(tuple);
+		foreach(object, objects)
+		{
+			const ObjectAddress *o = lfirst(object);
+
+			if (o->classId != ProcedureRelationId &&
+				(o->classId != RelationRelationId || is_newer(RELOID, o->objectId)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The search_path in force, with the role's name in place of "$user". */
+static char *
+effective_path(void)
+{
+	char	   *copy = pstrdup(namespace_search_path);
+	List	   *names;
+	ListCell   *lc;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (!SplitIdentifierString(copy, ',', &names))
+		return buf.data;
+	foreach(lc, names)
+	{
+		const char *name = lfirst(lc);
+
+		if (strcmp(name, "$user") == 0)
+			name = GetUserNameFromId(GetUserId(), false);
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? "," : "", quote_identifier(name));
+	}
+	return buf.data;
+}
+
+/* A function whose own search_path leaves out pg_temp finds temporary tables first. */
+static void
+refuse_temporary(List *relations)
+{
 	ListCell   *lc;
 
 	foreach(lc, relations)
-		if (has_meaning(lfirst_oid(lc)))
-		header->nmeanings += append_meaning(buf, RelationRelationId, lfirst_oid(lc),
-											!list_member_oid(named.relations, lfirst_oid(lc)));
-	foreach(lc, vp_meaning_functions(vp_reads_functions(), vp_reads_plan_functions()))
-		header->nfunctions += append_meaning(buf, ProcedureRelationId, lfirst_oid(lc),
-											 !list_member_oid(named.functions, lfirst_oid(lc)));
-	header->nmeanings += header->nfunctions;
+		if (get_rel_persistence(lfirst_oid(lc)) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a function reads the temporary table %s, which an asset can't be made of",
+						quote_identifier(get_rel_name(lfirst_oid(lc)))),
+				 errhint("End the function's own search_path with pg_temp.")));
+}
+
+/* Assets that functions read, or lazy assets; the graph knows the upstreams. */
+static void
+remember_assets(StringInfo buf, List *upstreams, Header *header)
+{
+	ListCell   *lc;
+
+	foreach(lc, vp_reads_assets())
+	{
+		const VpAsset *asset = vp_asset_by_def(lfirst_oid(lc));
+
+		if (asset != NULL && !list_member_int(upstreams, asset->id))
+			append_meaning(buf, header, NIL, VP_MEANING_ASSET, lfirst_oid(lc), false);
+	}
 }
 
 bytea *
-vp_sources_remember(Query *query, const VpInstant *instant)
+vp_sources_remember(Query *query, List *upstreams, const VpInstant *instant)
 {
 	List	   *relations = vp_reads_relations();
+	char	   *path = effective_path();
+	List	   *schemas = vp_wording_schemas(path);
+	VpClosure	found = vp_closure(query, relations, schemas);
 	Header		header;
 	List	   *done = NIL;
 	StringInfoData buf;
 	ListCell   *lc;
 
+	refuse_temporary(relations);
+	AcceptInvalidationMessages();
 	memset(&header, 0, sizeof(header));
 	header.xmax = instant->xmax;
 	header.code_xmax = code_xmax;
+	header.owner = GetUserId();
+	header.path_length = strlen(path);
+	header.unsteady_length = found.unsteady == NULL ? 0 : strlen(found.unsteady);
 	initStringInfo(&buf);
 	appendStringInfoSpaces(&buf, VARHDRSZ + sizeof(Header));
+	appendStringInfoString(&buf, path);
+	if (found.unsteady != NULL)
+		appendStringInfoString(&buf, found.unsteady);
 	append_mark(&buf, InvalidOid, false, &code_mark);
-	remember_meanings(&buf, relations, query, &header);
+	remember_meanings(&buf, relations, &found, schemas, &header);
+	remember_assets(&buf, upstreams, &header);
 
 	/* parents first: what stands in the plan because of them goes with them */
 	foreach(lc, relations)
@@ -265,9 +471,11 @@ vp_sources_remember(Query *query, const VpInstant *instant)
 	foreach(lc, relations)
 		if (is_source(lfirst_oid(lc)) && !list_member_oid(done, lfirst_oid(lc)))
 		header.nmarks += remember(&buf, lfirst_oid(lc), &done, instant);
-	header.code_changed =
-		vp_ring_change(&code_mark, code_xmax,
-					   vp_instant(GetLatestSnapshot(), 0)) != VP_CHANGE_NONE;
+	header.code_changed = whole_changed(&found) ||
+		(header.by_unlocked &&
+		 vp_ring_change(&code_mark, code_xmax,
+						vp_instant(GetLatestSnapshot(), 0)) != VP_CHANGE_NONE &&
+		 code_is_newer(&found, schemas));
 	memcpy(buf.data + VARHDRSZ, &header, sizeof(header));
 	SET_VARSIZE(buf.data, buf.len);
 	vp_reads_end();
@@ -288,27 +496,33 @@ describe(VpChange change, Oid source)
 					"source %s may have changed", name);
 }
 
-/* Somebody altered something since: is all still what it was? */
+/* Is all still what it was?  If nobody altered anything, most of it is. */
 static const char *
-different_meaning(Reader *reader, int nmeanings, bool compare)
+different_meaning(Reader *reader, const Header *header, const char *path,
+				  const VpAsking *asking, bool altered)
 {
 	const char *difference = NULL;
+	List	   *schemas = altered ? vp_wording_schemas(path) : NIL;
 
-	for (int i = 0; i < nmeanings; i++)
+	for (int i = 0; i < header->nmeanings; i++)
 	{
 		VpMeaning	then;
 		VpMeaning	now;
 
 		take(reader, &then, sizeof(then));
-		if (!compare || difference != NULL)
+		if (difference != NULL || !(altered || vp_meaning_changes_unseen(then.kind)))
 			continue;
 		now = then;
-		if (!vp_meaning_of(&now))
-			difference = then.classid == ProcedureRelationId ? "a function was dropped" :
-				"a source was dropped";
+		if (then.kind == VP_MEANING_ASSET && asking->data_hash != NULL &&
+			asking->data_hash(asking->arg, then.objid, &now.hash))
+		{
+			if (!vp_hash_equal(then.hash, now.hash))
+				difference = vp_meaning_difference(&now, false);
+		}
+		else if (!vp_meaning_of(&now, schemas))
+			difference = vp_meaning_difference(&now, true);
 		else if (!vp_hash_equal(then.hash, now.hash))
-			difference = psprintf(then.classid == ProcedureRelationId ? "%s changed" : "%s was altered",
-								  vp_meaning_name(&now));
+			difference = vp_meaning_difference(&now, false);
 	}
 	return difference;
 }
@@ -403,24 +617,129 @@ worst_source(Reader *reader, const Header *header, const VpAsking *asking, bool 
 	return worst;
 }
 
+char *
+vp_sources_unsteady(const bytea *sources)
+{
+	Reader		reader = {VARDATA_ANY(sources), VARDATA_ANY(sources) + VARSIZE_ANY_EXHDR(sources)};
+	Header		header;
+
+	take(&reader, &header, sizeof(header));
+	if (header.unsteady_length == 0)
+		return NULL;
+	pfree(take_text(&reader, header.path_length));
+	return take_text(&reader, header.unsteady_length);
+}
+
+Oid
+vp_sources_owner(const bytea *sources)
+{
+	Reader		reader = {VARDATA_ANY(sources), VARDATA_ANY(sources) + VARSIZE_ANY_EXHDR(sources)};
+	Header		header;
+
+	take(&reader, &header, sizeof(header));
+	return header.owner;
+}
+
+/* From the header on to the first mark of a source. */
+static void
+skip_meanings(Reader *reader, const Header *header)
+{
+	VpMark		mark;
+	VpMeaning	meaning;
+
+	pfree(take_text(reader, header->path_length));
+	pfree(take_text(reader, header->unsteady_length));
+	(void) take_mark(reader, &mark);
+	pfree(mark.unseen);
+	for (int i = 0; i < header->nmeanings; i++)
+		take(reader, &meaning, sizeof(meaning));
+}
+
+List *
+vp_sources_tables(const bytea *sources)
+{
+	Reader		reader = {VARDATA_ANY(sources), VARDATA_ANY(sources) + VARSIZE_ANY_EXHDR(sources)};
+	Header		header;
+	List	   *tables = NIL;
+
+	take(&reader, &header, sizeof(header));
+	skip_meanings(&reader, &header);
+	for (int i = 0; i < header.nmarks; i++)
+	{
+		VpMark		mark;
+
+		(void) take_mark(&reader, &mark);
+		pfree(mark.unseen);
+		tables = lappend_oid(tables, mark.objid);
+	}
+	return tables;
+}
+
+List *
+vp_sources_of_versions(int32 pipeline_id)
+{
+	static VpStatement statement = {
+		"SELECT v.sources FROM vibepiper.version v JOIN vibepiper.asset a USING (asset_id)"
+		" WHERE v.sources IS NOT NULL AND ($1 = 0 OR a.pipeline_id = $1)", 1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(pipeline_id);
+	List	   *tables = NIL;
+	VpSpi		spi;
+	uint64		n;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, &key, NULL, false);
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool		isnull;
+		Datum		sources = vp_col_datum(&spi, i, 1, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(spi.caller);
+
+		CHECK_FOR_INTERRUPTS();
+		tables = list_concat(tables, vp_sources_tables(DatumGetByteaPP(sources)));
+		MemoryContextSwitchTo(old);
+	}
+	vp_spi_close(&spi);
+	list_sort(tables, list_oid_cmp);
+	list_deduplicate_oid(tables);
+	return tables;
+}
+
+bool
+vp_sources_are_gone(const bytea *sources, const VpAsking *asking)
+{
+	Reader		reader = {VARDATA_ANY(sources), VARDATA_ANY(sources) + VARSIZE_ANY_EXHDR(sources)};
+	Header		header;
+
+	take(&reader, &header, sizeof(header));
+	skip_meanings(&reader, &header);
+	return header.code_changed ||
+		worst_source(&reader, &header, asking, false).change >= VP_CHANGE_UNKNOWN;
+}
+
 const char *
 vp_sources_difference(const bytea *sources, const VpAsking *asking)
 {
 	Reader		reader = {VARDATA_ANY(sources), VARDATA_ANY(sources) + VARSIZE_ANY_EXHDR(sources)};
 	Header		header;
 	const char *difference;
+	char	   *path;
 	bool		altered;
 	VpMark		mark;
 	SourceMarks worst;
 
 	take(&reader, &header, sizeof(header));
+	path = take_text(&reader, header.path_length);
+	pfree(take_text(&reader, header.unsteady_length));
 	(void) take_mark(&reader, &mark);
 	altered = vp_ring_own_change(&mark) != VP_CHANGE_NONE ||
 		vp_ring_change(&mark, header.code_xmax, asking->latest) != VP_CHANGE_NONE;
 	pfree(mark.unseen);
-	difference = different_meaning(&reader, header.nmeanings, altered);
-	/* tables and views were locked; functions aren't */
-	if (difference == NULL && header.code_changed && header.nfunctions > 0)
+	difference = altered && vp_ring_code_is_settling() ? "something is being altered" :
+		different_meaning(&reader, &header, path, asking, altered);
+	pfree(path);
+	/* tables and views were locked; functions and types are not */
+	if (difference == NULL && header.code_changed)
 		difference = "something was altered while it was computed";
 	if (difference != NULL)
 		return difference;

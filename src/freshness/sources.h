@@ -18,6 +18,7 @@
 
 #include "nodes/parsenodes.h"
 
+#include "common/hash.h"
 #include "freshness/instant.h"
 
 /* An asset is going to be computed: look at what is read and called. */
@@ -29,15 +30,20 @@ extern void vp_sources_end(void);
 /*
  * What was read since, under the snapshot of this instant.  Relations that the
  * query, rewritten, names are followed when they are renamed; others are known to
- * functions, by their names.  palloc'd.
+ * functions, by their names.  Of other assets those are remembered that aren't
+ * among the upstreams (ids).  palloc'd.
  */
-extern bytea *vp_sources_remember(Query *query, const VpInstant *instant);
+extern bytea *vp_sources_remember(Query *query, List *upstreams, const VpInstant *instant);
 
 /* For whom is asked. */
 typedef struct VpAsking
 {
 	const VpInstant *instant;	/* of the rows that are to be read */
 	const VpInstant *latest;	/* for the catalogs */
+
+	/* of the rows of an asset that he knows better than the store; or NULL */
+	bool		(*data_hash) (const void *arg, Oid def, VpHash *hash);
+	const void *arg;
 } VpAsking;
 
 /*
@@ -45,5 +51,26 @@ typedef struct VpAsking
  * than they were; NULL: they are the same.
  */
 extern const char *vp_sources_difference(const bytea *sources, const VpAsking *asking);
+
+/* The tables that it was computed from, with children; of Oid. */
+extern List *vp_sources_tables(const bytea *sources);
+
+/* Those of all stored versions of a pipeline, or of the database (0). */
+extern List *vp_sources_of_versions(int32 pipeline_id);
+
+/*
+ * Tables were written, so that it will never be right again (but for snapshots
+ * that are older).
+ */
+extern bool vp_sources_are_gone(const bytea *sources, const VpAsking *asking);
+
+/* With whose rights it was computed. */
+extern Oid	vp_sources_owner(const bytea *sources);
+
+/*
+ * What it was computed from that isn't followed, so that the same sources can
+ * give another result: "function random() is volatile"; NULL: nothing.
+ */
+extern char *vp_sources_unsteady(const bytea *sources);
 
 #endif							/* VP_SOURCES_H */

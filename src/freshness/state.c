@@ -12,196 +12,14 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/version.h"
+#include "common/names.h"
 #include "common/shmem.h"
 #include "common/spi.h"
+#include "freshness/nodes.h"
 #include "freshness/state.h"
 #include "graph/selection.h"
 #include "store/resolve.h"
 #include "store/slot.h"
-
-typedef struct IdEntry
-{
-	int32		id;				/* hash key */
-	int			node;
-} IdEntry;
-
-/*
- * One row per part of an asset's published version, or one without.  The
- * pipeline's own assets are loaded first, then those of others that they read,
- * if any.
- */
-#define STATE_QUERY \
-	"SELECT a.asset_id, a.def, a.pipeline_id <> $1, a.cache, a.lazy, a.pinned_run," \
-	" a.code_hash, n.nspname::text, s.relname::text," \
-	" CASE WHEN $2 THEN a.tags END, v.version_id, v.slot, v.rows, v.code_hash," \
-	" v.data_hash, v.upstreams, v.upstream_hashes, v.incarnation, v.invalidated," \
-	" a.cache_ttl IS NOT NULL AND (v.as_of + least(a.cache_ttl, interval '100000 years')" \
-	" <= clock_timestamp() OR v.as_of > clock_timestamp())," \
-	" v.signature = a.signature, a.stub, a.parallel," \
-	" (extract(epoch FROM v.elapsed) * 1000000)::bigint, v.sources" \
-	" FROM vibepiper.asset a" \
-	" JOIN pg_class s ON s.oid = a.stub" \
-	" JOIN pg_namespace n ON n.oid = s.relnamespace" \
-	" LEFT JOIN vibepiper.mapping m ON m.def = a.def" \
-	" LEFT JOIN vibepiper.version v ON v.version_id = m.version_id"
-
-static void
-read_version(VpSpi *spi, VpNode *node, uint64 row)
-{
-	VpHash		data_hash = vp_col_hash(row, 15);
-	Datum		sources;
-	bool		isnull;
-	MemoryContext old;
-
-	if (node->version_id != 0)	/* another part */
-	{
-		vp_hash_add(&node->data_hash, data_hash);
-		node->rows += vp_col_int64(row, 13);
-		return;
-	}
-	node->version_id = vp_col_int64(row, 11);
-	node->slot = vp_col_oid(row, 12);
-	node->rows = vp_col_int64(row, 13);
-	node->version_code = vp_col_hash(row, 14);
-	node->data_hash = data_hash;
-	old = MemoryContextSwitchTo(spi->caller);
-	node->upstreams = vp_ids_from_datum(vp_col_datum(spi, row, 16, &isnull));
-	node->upstream_hashes = vp_hashes_from_datum(vp_col_datum(spi, row, 17, &isnull));
-	MemoryContextSwitchTo(old);
-	node->incarnation = vp_col_int64(row, 18);
-	node->invalidated = vp_col_bool(row, 19);
-	node->expired = vp_col_bool(row, 20);
-	node->same_signature = vp_col_bool(row, 21);
-	node->elapsed = vp_col_int64(row, 24);
-	old = MemoryContextSwitchTo(spi->caller);
-	sources = vp_col_datum(spi, row, 25, &isnull);
-	node->sources = isnull ? NULL : DatumGetByteaPCopy(sources);
-	MemoryContextSwitchTo(old);
-}
-
-static void
-read_asset(VpSpi *spi, VpNode *node, VpGraphNode *graph_node, uint64 row)
-{
-	MemoryContext old;
-
-	node->id = vp_col_int32(row, 1, 0);
-	node->def = vp_col_oid(row, 2);
-	node->stub = vp_col_oid(row, 22);
-	node->parallel = vp_col_bool(row, 23);
-	node->external = vp_col_bool(row, 3);
-	node->cache = vp_col_bool(row, 4);
-	node->lazy = vp_col_bool(row, 5);
-	node->pinned_run = vp_col_int64(row, 6);
-	node->code_hash = vp_col_hash(row, 7);
-	graph_node->schema = vp_col_text(spi, row, 8);
-	graph_node->name = vp_col_text(spi, row, 9);
-	graph_node->tags = vp_col_texts(spi, row, 10);
-	old = MemoryContextSwitchTo(spi->caller);
-	graph_node->display = quote_qualified_identifier(graph_node->schema,
-													 graph_node->name);
-	MemoryContextSwitchTo(old);
-}
-
-static HTAB *
-create_index(MemoryContext context, int n)
-{
-	HASHCTL		ctl = {
-		.keysize = sizeof(int32),
-		.entrysize = sizeof(IdEntry),
-		.hcxt = context
-	};
-
-	return hash_create("vibepiper nodes by id", Max(n, 16), &ctl,
-					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-/* Make room for so many more nodes. */
-static void
-reserve_nodes(VpState *state, uint64 more)
-{
-	Size		n = state->ntotal + more + 1;
-
-	if (state->nodes == NULL)
-	{
-		state->nodes = palloc_extended(n * sizeof(VpNode), MCXT_ALLOC_HUGE);
-		state->graph_nodes = palloc_extended(n * sizeof(VpGraphNode), MCXT_ALLOC_HUGE);
-		return;
-	}
-	state->nodes = repalloc_huge(state->nodes, n * sizeof(VpNode));
-	state->graph_nodes = repalloc_huge(state->graph_nodes, n * sizeof(VpGraphNode));
-}
-
-static void
-read_nodes(VpState *state, VpSpi *spi, HTAB *index, uint64 nrows)
-{
-	for (uint64 row = 0; row < nrows; row++)
-	{
-		int32		id = vp_col_int32(row, 1, 0);
-		bool		found;
-		IdEntry    *entry = hash_search(index, &id, HASH_ENTER, &found);
-		VpNode	   *node;
-
-		if (!found)
-		{
-			entry->node = state->ntotal++;
-			node = &state->nodes[entry->node];
-			memset(node, 0, sizeof(*node));
-			memset(&state->graph_nodes[entry->node], 0, sizeof(VpGraphNode));
-			read_asset(spi, node, &state->graph_nodes[entry->node], row);
-			if (!node->external)
-				state->n++;
-		}
-		node = &state->nodes[entry->node];
-		if (!vp_col_null(row, 11))
-			read_version(spi, node, row);
-	}
-}
-
-/* Append the nodes that the statement finds. */
-static void
-append_nodes(VpState *state, HTAB *index, VpStatement *statement,
-			 const Datum *values)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	VpSpi		spi;
-	uint64		nrows;
-
-	vp_spi_open(&spi);
-	nrows = vp_spi_run(statement, values, NULL, true);
-	MemoryContextSwitchTo(caller);
-	reserve_nodes(state, nrows);
-	read_nodes(state, &spi, index, nrows);
-	vp_spi_close(&spi);
-}
-
-static void
-load_own_nodes(VpState *state, HTAB *index, bool with_tags)
-{
-	static VpStatement statement = {
-		STATE_QUERY " WHERE a.pipeline_id = $1 ORDER BY a.asset_id, m.part",
-		2, {INT4OID, BOOLOID}
-	};
-	Datum		values[2] = {
-		Int32GetDatum(state->pipeline->id), BoolGetDatum(with_tags)
-	};
-
-	append_nodes(state, index, &statement, values);
-}
-
-static void
-load_external_nodes(VpState *state, HTAB *index, List *ids)
-{
-	static VpStatement statement = {
-		STATE_QUERY " WHERE a.asset_id = ANY ($3) ORDER BY a.asset_id, m.part",
-		3, {INT4OID, BOOLOID, INT4ARRAYOID}
-	};
-	Datum		values[3] = {
-		Int32GetDatum(state->pipeline->id), BoolGetDatum(false), vp_ids_datum(ids)
-	};
-
-	if (ids != NIL)
-		append_nodes(state, index, &statement, values);
-}
 
 static void
 create_graphs(VpState *state)
@@ -214,14 +32,6 @@ create_graphs(VpState *state)
 		if (i < state->n)
 			state->own->nodes[i] = state->graph_nodes[i];
 	}
-}
-
-static int
-node_of(HTAB *index, int32 id)
-{
-	IdEntry    *entry = hash_search(index, &id, HASH_FIND, NULL);
-
-	return entry == NULL ? -1 : entry->node;
 }
 
 typedef struct Edge
@@ -266,7 +76,7 @@ external_ids(HTAB *index, const Edge *edges, uint64 nedges)
 	{
 		int32		id = edges[i].upstream;
 
-		if (node_of(index, id) >= 0 || bms_is_member(id, seen))
+		if (vp_nodes_find(index, id) >= 0 || bms_is_member(id, seen))
 			continue;
 		seen = bms_add_member(seen, id);
 		ids = lappend_int(ids, id);
@@ -279,8 +89,8 @@ add_edges(VpState *state, HTAB *index, const Edge *edges, uint64 nedges)
 {
 	for (uint64 i = 0; i < nedges; i++)
 	{
-		int			down = node_of(index, edges[i].downstream);
-		int			up = node_of(index, edges[i].upstream);
+		int			down = vp_nodes_find(index, edges[i].downstream);
+		int			up = vp_nodes_find(index, edges[i].upstream);
 
 		if (down < 0 || up < 0)
 			continue;
@@ -309,7 +119,7 @@ load_sources(VpState *state, HTAB *index)
 	nrows = vp_spi_run(&statement, &key, NULL, true);
 	for (uint64 row = 0; row < nrows; row++)
 	{
-		int			node = node_of(index, vp_col_int32(row, 1, 0));
+		int			node = vp_nodes_find(index, vp_col_int32(row, 1, 0));
 		char	   *name = vp_col_text(&spi, row, 2);
 		MemoryContext old = MemoryContextSwitchTo(spi.caller);
 
@@ -321,21 +131,41 @@ load_sources(VpState *state, HTAB *index)
 	vp_spi_close(&spi);
 }
 
+/* What an asset's rows are, or will be when the run that is going on is published. */
+static bool
+data_hash_of(const void *arg, Oid def, VpHash *hash)
+{
+	const VpState *state = arg;
+
+	for (int i = 0; i < state->ntotal; i++)
+	{
+		const VpNode *node = &state->nodes[i];
+
+		if (node->def != def)
+			continue;
+		*hash = node->data_hash;
+		return node->version_id != 0;
+	}
+	return false;
+}
+
 VpState *
 vp_state_load(VpPipeline *pipeline, bool with_selection_data)
 {
 	VpState    *state = palloc0(sizeof(VpState));
-	HTAB	   *index = create_index(CurrentMemoryContext, 64);
+	HTAB	   *index = vp_nodes_create_index();
 	Edge	   *edges;
 	uint64		nedges;
 	List	   *cycle;
 
 	state->pipeline = pipeline;
 	state->asking.instant = vp_instant(GetActiveSnapshot(), 0);
+	state->asking.data_hash = data_hash_of;
+	state->asking.arg = state;
 	state->asking.latest = vp_instant(GetLatestSnapshot(), 0);
-	load_own_nodes(state, index, with_selection_data);
+	vp_nodes_load_own(state, index, with_selection_data);
 	edges = load_edges(state, &nedges);
-	load_external_nodes(state, index, external_ids(index, edges, nedges));
+	vp_nodes_load_others(state, index, external_ids(index, edges, nedges));
 	create_graphs(state);
 	add_edges(state, index, edges, nedges);
 	if (with_selection_data)
@@ -388,6 +218,8 @@ vp_state_input_hash(const VpState *state, int i)
 	const VpGraphNode *graph_node = &state->graph->nodes[i];
 	VpHash		hash = node->code_hash;
 
+	if (node->action == VP_ACTION_REUSE)
+		return node->reuse->data_hash;
 	if (node->version_id != 0 && !node->lazy)
 		return node->data_hash;
 	for (int u = 0; u < graph_node->nup; u++)
@@ -400,10 +232,25 @@ vp_state_input_hash(const VpState *state, int i)
 }
 
 static bool
-is_lost(const VpNode *node)
+is_lost(int64 rows, int64 incarnation, Oid slot)
 {
-	return node->rows > 0 && node->incarnation != vp_incarnation() &&
-		vp_slot_is_lost(node->slot);
+	return rows > 0 && incarnation != vp_incarnation() && vp_slot_is_lost(slot);
+}
+
+Bitmapset *
+vp_state_lost(const VpState *state)
+{
+	Bitmapset  *lost = NULL;
+
+	for (int i = 0; i < state->n; i++)
+	{
+		const VpNode *node = &state->nodes[i];
+
+		if (node->version_id != 0 && !node->lazy &&
+			is_lost(node->rows, node->incarnation, node->slot))
+			lost = bms_add_member(lost, i);
+	}
+	return lost;
 }
 
 static bool
@@ -413,32 +260,36 @@ is_pending(const VpNode *node)
 }
 
 static const VpHash *
-hash_it_was_computed_from(const VpNode *node, int32 upstream)
+hash_it_was_computed_from(List *upstreams, List *hashes, int32 upstream)
 {
 	ListCell   *i;
 	ListCell   *h;
 
-	forboth(i, node->upstreams, h, node->upstream_hashes)
+	forboth(i, upstreams, h, hashes)
 		if (lfirst_int(i) == upstream)
 		return lfirst(h);
 	return NULL;
 }
 
-/* Display name of an upstream whose rows aren't those that were read; or NULL. */
+/*
+ * Display name of an upstream whose rows aren't those that a version of the
+ * node was computed from; or NULL.
+ */
 static const char *
-changed_upstream(const VpState *state, int i, bool *pending)
+changed_upstream(const VpState *state, int i, List *upstreams, List *hashes,
+				 bool *pending)
 {
-	const VpNode *node = &state->nodes[i];
 	const VpGraphNode *graph_node = &state->graph->nodes[i];
 	const char *waiting = NULL;
 
 	for (int u = 0; u < graph_node->nup; u++)
 	{
 		int			up = graph_node->up[u];
-		const VpHash *then = hash_it_was_computed_from(node, state->nodes[up].id);
+		const VpHash *then = hash_it_was_computed_from(upstreams, hashes,
+													   state->nodes[up].id);
 
 		if (is_pending(&state->nodes[up]))
-			waiting = state->graph->nodes[up].display;
+			waiting = waiting ? waiting : state->graph->nodes[up].display;
 		else if (then == NULL || !vp_hash_equal(*then, state->nodes[up].input_hash))
 		{
 			*pending = false;
@@ -456,21 +307,34 @@ set(VpNode *node, VpAction action, char *reason)
 	node->reason = reason;
 }
 
+/* What it reads has changed, or may, but it is too young for that to count. */
+static void
+tolerate(VpNode *node)
+{
+	if (!node->young || (node->action != VP_ACTION_BUILD && node->action != VP_ACTION_MAYBE))
+		return;
+	set(node, VP_ACTION_CACHED, psprintf("within max_staleness, though %s", node->reason));
+	node->tolerated = true;
+}
+
 static void
 decide_by_inputs(VpState *state, int i)
 {
 	VpNode	   *node = &state->nodes[i];
 	bool		pending;
-	const char *upstream = changed_upstream(state, i, &pending);
-	const char *difference = NULL;
+	const char *upstream = changed_upstream(state, i, node->upstreams,
+											node->upstream_hashes, &pending);
+	const char *difference;
 
 	if (upstream != NULL && !pending)
 	{
 		set(node, VP_ACTION_BUILD, psprintf("upstream %s changed", upstream));
 		return;
 	}
-	if (node->sources != NULL)
-		difference = vp_sources_difference(node->sources, &state->asking);
+	difference = node->sources == NULL ? "its sources are not known" :
+		vp_sources_difference(node->sources, &state->asking);
+	if (difference == NULL && !node->has_ttl)
+		difference = vp_sources_unsteady(node->sources);
 	if (difference != NULL)
 		set(node, VP_ACTION_BUILD, pstrdup(difference));
 	else if (upstream != NULL)
@@ -479,18 +343,64 @@ decide_by_inputs(VpState *state, int i)
 		set(node, VP_ACTION_CACHED, "fresh");
 }
 
+/* Is a stored version what computing the node would give? */
+static bool
+is_right(VpState *state, int i, const VpVersion *version)
+{
+	const VpNode *node = &state->nodes[i];
+	bool		pending;
+
+	return vp_hash_equal(version->code_hash, node->code_hash) && version->same_signature &&
+		!version->invalidated && !version->expired && version->sources != NULL &&
+		changed_upstream(state, i, version->upstreams, version->upstream_hashes,
+						 &pending) == NULL &&
+		vp_sources_owner(version->sources) == vp_relation_owner(node->def) &&
+		vp_sources_difference(version->sources, &state->asking) == NULL &&
+		(node->has_ttl || vp_sources_unsteady(version->sources) == NULL) &&
+		!is_lost(version->rows, version->incarnation, version->slot) &&
+		get_rel_persistence(version->slot) == node->persistence &&
+		vp_slot_file(version->slot) == version->filenode &&
+		vp_columns_match(node->def, version->slot);
+}
+
+/* It is to be built: or has it been, some time ago? */
+static void
+look_for_stored(VpState *state, int i)
+{
+	VpNode	   *node = &state->nodes[i];
+	ListCell   *lc;
+
+	if (!state->stored_loaded)
+		state->stored = list_concat(vp_versions_stored(state->pipeline->id, 0),
+									vp_versions_other_inputs(state->pipeline->id));
+	state->stored_loaded = true;
+	foreach(lc, state->stored)
+	{
+		const VpVersion *version = lfirst(lc);
+
+		if (version->asset_id != node->id || !is_right(state, i, version))
+			continue;
+		node->reuse = version;
+		set(node, VP_ACTION_REUSE,
+			psprintf("%s; an earlier version is right again", node->reason));
+		return;
+	}
+}
+
 void
 vp_state_decide(VpState *state, int i, bool force)
 {
 	VpNode	   *node = &state->nodes[i];
 
+	node->reuse = NULL;
+	node->tolerated = false;
 	if (node->lazy)
 		set(node, VP_ACTION_DEFERRED, "lazy: computed when read");
 	else if (force)
 		set(node, VP_ACTION_BUILD, "forced");
 	else if (node->version_id == 0)
 		set(node, VP_ACTION_BUILD, "never built");
-	else if (is_lost(node))
+	else if (is_lost(node->rows, node->incarnation, node->slot))
 		set(node, VP_ACTION_BUILD, "lost");
 	else if (node->pinned_run != 0)
 		set(node, VP_ACTION_CACHED,
@@ -503,8 +413,16 @@ vp_state_decide(VpState *state, int i, bool force)
 		set(node, VP_ACTION_BUILD, "cache is off");
 	else if (node->expired)
 		set(node, VP_ACTION_BUILD, "cache_ttl passed");
+	else if (node->sources != NULL &&
+			 vp_sources_owner(node->sources) != vp_relation_owner(node->def))
+		set(node, VP_ACTION_BUILD, "its owner changed");
 	else
+	{
 		decide_by_inputs(state, i);
+		tolerate(node);
+	}
+	if (node->action == VP_ACTION_BUILD && !force && node->cache && !node->invalidated)
+		look_for_stored(state, i);
 	node->input_hash = vp_state_input_hash(state, i);
 }
 
@@ -537,6 +455,8 @@ vp_action_name(VpAction action)
 			return "build";
 		case VP_ACTION_MAYBE:
 			return "maybe";
+		case VP_ACTION_REUSE:
+			return "reuse";
 		case VP_ACTION_CACHED:
 			return "cached";
 		case VP_ACTION_DEFERRED:

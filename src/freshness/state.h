@@ -23,6 +23,7 @@ typedef enum VpAction
 	VP_ACTION_BUILD,
 	VP_ACTION_MAYBE,			/* depends on what rebuilding an upstream
 								 * gives */
+	VP_ACTION_REUSE,			/* a stored version is right again */
 	VP_ACTION_CACHED,
 	VP_ACTION_DEFERRED
 } VpAction;
@@ -36,6 +37,7 @@ typedef struct VpNode
 	bool		cache;
 	bool		lazy;
 	bool		parallel;		/* may be built beside others */
+	char		persistence;	/* that its slots are to have */
 	int64		pinned_run;		/* 0: none */
 	VpHash		code_hash;
 
@@ -51,7 +53,9 @@ typedef struct VpNode
 	List	   *upstream_hashes;	/* ... of VpHash *: what it was computed
 									 * from */
 	int64		incarnation;
+	bool		has_ttl;		/* cache_ttl is given */
 	bool		expired;
+	bool		young;			/* not as old as max_staleness allows */
 	bool		invalidated;
 	bool		same_signature; /* as the asset's now */
 	bytea	   *sources;		/* see freshness/sources.h; NULL: not known */
@@ -59,6 +63,8 @@ typedef struct VpNode
 	/* decided */
 	VpAction	action;
 	char	   *reason;
+	const struct VpVersion *reuse;	/* to be published instead */
+	bool		tolerated;		/* stale, but left alone: max_staleness */
 	VpHash		input_hash;		/* what a downstream that reads it now reads */
 } VpNode;
 
@@ -66,6 +72,9 @@ typedef struct VpState
 {
 	VpPipeline *pipeline;
 	VpAsking	asking;
+	List	   *stored;			/* versions that may be right again; of
+								 * VpVersion * */
+	bool		stored_loaded;
 	int			n;				/* of the pipeline; nodes beyond are external */
 	int			ntotal;
 	VpNode	   *nodes;
@@ -79,6 +88,9 @@ extern VpState *vp_state_load(VpPipeline *pipeline, bool with_selection_data);
 
 /* The nodes that a selection names (NULL: all). */
 extern Bitmapset *vp_state_select(VpState *state, const char *selection);
+
+/* The nodes of the pipeline whose published version a crash took. */
+extern Bitmapset *vp_state_lost(const VpState *state);
 
 /*
  * Decide for one node whose upstreams are decided: sets action, reason and

@@ -13,10 +13,14 @@
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 #include "common/names.h"
 #include "run/blocked.h"
 #include "run/live.h"
+
+/* Milliseconds; shorter waits pass. */
+#define LONG_WAIT 1000
 
 static List *
 blockers_of(int pid)
@@ -46,6 +50,39 @@ waits_for_me(int pid)
 		pids = list_concat_unique_int(pids, vp_live_awaited_by(list_nth_int(pids, i)));
 		if (list_member_int(pids, MyProcPid))
 			return true;
+	}
+	return false;
+}
+
+/* Read without a lock: if it is wrong, the next look will be right. */
+static bool
+waits_long(int pid)
+{
+	PGPROC	   *proc = BackendPidGetProc(pid);
+	TimestampTz since = proc == NULL ? 0 : (TimestampTz) pg_atomic_read_u64(&proc->waitStart);
+
+	return proc != NULL && proc->waitLock != NULL && since != 0 &&
+		TimestampDifferenceExceeds(since, GetCurrentTimestamp(), LONG_WAIT);
+}
+
+bool
+vp_held_up(int pid)
+{
+	List	   *pids = list_make1_int(pid);
+
+	/* the list grows while it is walked */
+	for (int i = 0; i < list_length(pids); i++)
+	{
+		int			waiter = list_nth_int(pids, i);
+		List	   *blockers = waits_long(waiter) ? blockers_of(waiter) : NIL;
+		ListCell   *lc;
+
+		CHECK_FOR_INTERRUPTS();
+		foreach(lc, blockers)
+			if (!vp_live_has_process(lfirst_int(lc)))
+			return true;
+		pids = list_concat_unique_int(pids, blockers);
+		pids = list_concat_unique_int(pids, vp_live_awaited_by(waiter));
 	}
 	return false;
 }

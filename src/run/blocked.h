@@ -18,4 +18,10 @@
  */
 extern char *vp_blocked_by_me(int pid);
 
+/*
+ * Has the process, or one that it waits for with or without a lock, waited for
+ * some time for a lock of somebody who isn't at work for a run?
+ */
+extern bool vp_held_up(int pid);
+
 #endif							/* VP_BLOCKED_H */

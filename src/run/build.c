@@ -27,6 +27,7 @@
 #include "common/point.h"
 #include "common/shmem.h"
 #include "freshness/sources.h"
+#include "freshness/stored.h"
 #include "run/build.h"
 #include "store/compute.h"
 #include "store/files.h"
@@ -117,6 +118,7 @@ build_version(VpBuild *build, const VpBuildTarget *target, VpTaskRecord *task)
 	VpAsset    *asset = lock_asset(target);
 	char		persistence = persistence_of(asset, build->pipeline);
 	VpVersion  *v = palloc0(sizeof(VpVersion));
+	VpKeep		keep;
 	VpIdentity	identity;
 	VpFilled	filled;
 	instr_time	start;
@@ -126,12 +128,13 @@ build_version(VpBuild *build, const VpBuildTarget *target, VpTaskRecord *task)
 	if (vp_progress != NULL)
 		pgstat_report_activity(STATE_RUNNING, asset->query);
 	vp_progress_phase(VP_PHASE_COMPUTING);
-	v->slot = vp_slot_acquire(asset, persistence, build->pipeline->keep_versions,
-							  build->run_id, &build->unfit_slots);
+	keep = vp_stored_keep(asset->id, build->pipeline->keep_versions);
+	v->slot = vp_slot_acquire(asset, persistence, &keep, build->run_id, &build->unfit_slots);
 	vp_identity_enter(&identity, asset, build->pipeline->settings);
 	vp_sources_begin();
 	filled = fill(build, asset, v->slot);
-	task->sources = vp_sources_remember(vp_definition_query(asset->def), build->instant);
+	task->sources = vp_sources_remember(vp_definition_query(asset->def), target->upstreams,
+										build->instant);
 	task->rows = (int64) filled.rows;
 	task->code_hash = asset->code_hash;
 	task->compute_elapsed = microseconds_since(start);

@@ -174,13 +174,14 @@ vp_release(const VpPipeline *pipeline)
 int
 vp_purge(const VpPipeline *pipeline, int keep_versions)
 {
+	VpKeep		keep = {.versions = keep_versions};
 	int			n = 0;
 	ListCell   *lc;
 
 	foreach(lc, vp_assets_of_pipeline(pipeline->id))
 	{
 		CHECK_FOR_INTERRUPTS();
-		n += vp_slots_trim(lfirst(lc), keep_versions);
+		n += list_length(vp_slots_trim(lfirst(lc), &keep, -1));
 	}
 	return n;
 }

@@ -91,3 +91,27 @@ vp_estimate_costs(const VpState *state)
 	}
 	return cost;
 }
+
+double *
+vp_estimate_reads(const VpState *state)
+{
+	static VpStatement statement = {
+		"SELECT a.asset_id, r.reads FROM vibepiper.asset a JOIN vibepiper.asset_reads r USING (asset_id)"
+		" WHERE a.pipeline_id = $1", 1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(state->pipeline->id);
+	double	   *reads = palloc(sizeof(double) * Max(state->ntotal, 1));
+	VpSpi		spi;
+	uint64		n;
+
+	for (int i = 0; i < state->ntotal; i++)
+		reads[i] = 1;
+	vp_spi_open(&spi);
+	n = vp_spi_run(&statement, &key, NULL, true);
+	for (uint64 row = 0; row < n; row++)
+		for (int i = 0; i < state->n; i++)
+			if (state->nodes[i].id == vp_col_int32(row, 1, 0))
+				reads[i] += (double) vp_col_int64(row, 2);
+	vp_spi_close(&spi);
+	return reads;
+}

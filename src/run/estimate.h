@@ -15,4 +15,7 @@
  */
 extern double *vp_estimate_costs(const VpState *state);
 
+/* By node, how often readers have read it (and 1). */
+extern double *vp_estimate_reads(const VpState *state);
+
 #endif							/* VP_ESTIMATE_H */

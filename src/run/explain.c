@@ -18,6 +18,8 @@
 const char *
 vp_explain_state(const VpNode *node)
 {
+	if (node->tolerated)
+		return "stale";
 	if (node->action == VP_ACTION_DEFERRED || node->action == VP_ACTION_CACHED)
 		return "fresh";
 	if (node->version_id == 0)
@@ -155,6 +157,6 @@ vp_explain_asset(const VpAsset *asset)
 	explain_cause(&buf, state, i);
 	explain_version(&buf, asset, node);
 	explain_last_task(&buf, asset);
-	appendStringInfoString(&buf, "Changes of source tables are not noticed: use invalidate(), cache_ttl or force.");
+	buf.data[buf.len - 1] = '\0';	/* the last line's end */
 	return buf.data;
 }

@@ -23,6 +23,7 @@
 
 #include "common/extension.h"
 #include "common/point.h"
+#include "common/wanted.h"
 #include "compat/compat.h"
 #include "run/blocked.h"
 #include "run/board.h"
@@ -142,7 +143,7 @@ write_request(const VpRunOptions *options)
 	dsm_segment *segment = dsm_create(sizeof(VpRunRequest) + strlen(selection) + 1, 0);
 	VpRunRequest *request = dsm_segment_address(segment);
 
-	request->role = GetUserId();
+	request->role = OidIsValid(options->user) ? options->user : GetUserId();
 	request->force = options->force;
 	request->fail_fast = options->fail_fast;
 	request->consistent = options->consistent;
@@ -151,6 +152,7 @@ write_request(const VpRunOptions *options)
 	request->default_workers = max_workers;
 	request->worker_wait = worker_wait;
 	request->timeout = options->timeout;
+	request->rebuild = options->rebuild;
 	request->retry_of = options->retry_of;
 	request->has_selection = options->selection != NULL;
 	strcpy(request->selection, selection);
@@ -158,10 +160,11 @@ write_request(const VpRunOptions *options)
 }
 
 static void
-describe_run(VpLiveRun *run, const VpPipeline *pipeline, dsm_segment *request)
+describe_run(VpLiveRun *run, const VpPipeline *pipeline, const VpRunOptions *options,
+			 dsm_segment *request)
 {
 	vp_live_lock();
-	run->user = GetSessionUserId();
+	run->user = OidIsValid(options->user) ? options->user : GetSessionUserId();
 	strlcpy(run->pipeline, pipeline->name, sizeof(run->pipeline));
 	run->request = dsm_segment_handle(request);
 	strlcpy(run->debug_point, vp_point_armed != NULL ? vp_point_armed : "",
@@ -573,7 +576,7 @@ start_and_wait(VpPipeline *pipeline, const VpRunOptions *options, bool only, boo
 	}
 	waiter.run = vp_live_run(waiter.index);
 	waiter.counted = true;
-	describe_run(waiter.run, pipeline, request);
+	describe_run(waiter.run, pipeline, options, request);
 	PG_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(&waiter));
 	{
 		start_leader(&waiter, start);
@@ -618,6 +621,18 @@ join_starting(Waiter *waiter, const VpLiveId *id)
 	return begun;
 }
 
+/* Is it the keeper, for a moment, and no run that has its lock? */
+static bool
+is_kept(int32 pipeline_id)
+{
+	bool		running;
+
+	vp_live_lock();
+	running = vp_live_find_pipeline(pipeline_id) >= 0;
+	vp_live_unlock();
+	return !running && vp_wanted_has_pipeline(pipeline_id);
+}
+
 /*
  * The run is the pipeline's next one, or does nothing; NULL: another one was
  * faster, and the caller doesn't want to run after it.
@@ -629,6 +644,8 @@ launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, boo
 	bool		free = pass_gate(pipeline, false);
 	VpRunResult *result = NULL;
 
+	if (!free && is_kept(pipeline->id))
+		free = pass_gate(pipeline, true);
 	if (!free && overlap == VP_OVERLAP_REFUSE)
 		raise_refusal(pipeline, false);
 	if (!free && wait)
@@ -639,7 +656,7 @@ launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, boo
 	}
 	/* else there is something to do, and the leader will see what */
 	if (free && (options->selection != NULL ||
-				 (!options->force && options->retry_of == 0)))
+				 (!options->force && options->retry_of == 0 && !options->rebuild)))
 		result = run_nothing(pipeline, options);
 	if (result == NULL)
 		result = start_and_wait(pipeline, options, overlap != VP_OVERLAP_WAIT, wait, other);
@@ -698,6 +715,24 @@ vp_launch_wait(int64 run_id, int64 timeout)
 	PG_END_ENSURE_ERROR_CLEANUP(leave_on_error, PointerGetDatum(&waiter));
 	leave(&waiter, NULL);
 	return ended;
+}
+
+bool
+vp_launch_cancel(int64 run_id, const char *reason)
+{
+	VpLiveRun  *run = NULL;
+	int			index;
+
+	vp_live_lock();
+	index = vp_live_find(run_id);
+	if (index >= 0 && vp_live_run(index)->phase < VP_LIVE_ENDED)
+	{
+		run = vp_live_run(index);
+		strlcpy(run->error, reason, sizeof(run->error));
+		vp_live_cancel(run);
+	}
+	vp_live_unlock();
+	return run != NULL;
 }
 
 void

@@ -40,6 +40,7 @@ typedef struct VpRunRequest
 	bool		fail_fast;
 	bool		consistent;
 	bool		refuse;
+	bool		rebuild;
 	int			max_workers;	/* 0: the pipeline's, or else ... */
 	int			default_workers;	/* ... this */
 	int			worker_wait;	/* milliseconds to wait for a free process */
@@ -62,6 +63,9 @@ extern VpRunResult *vp_launch(VpPipeline *pipeline, const VpRunOptions *options,
  * Returns false if the time is over.
  */
 extern bool vp_launch_wait(int64 run_id, int64 timeout);
+
+/* Cancel a run that is in progress, for this reason; false: it isn't. */
+extern bool vp_launch_cancel(int64 run_id, const char *reason);
 
 /* Register a background worker of a run; NULL if there is no free process. */
 extern BackgroundWorkerHandle *vp_launch_process(const VpLaunch *launch,

@@ -39,6 +39,7 @@
 #include "common/deadline.h"
 #include "common/extension.h"
 #include "common/point.h"
+#include "common/wanted.h"
 #include "freshness/ring.h"
 #include "compat/compat.h"
 #include "run/crew.h"
@@ -275,6 +276,7 @@ read_request(void)
 	leader.options.consistent = request->consistent;
 	leader.options.refuse = request->refuse;
 	leader.options.timeout = request->timeout;
+	leader.options.rebuild = request->rebuild;
 	leader.options.retry_of = request->retry_of;
 	leader.options.max_workers = request->max_workers;
 	leader.default_workers = request->default_workers;
@@ -292,7 +294,8 @@ lock_pipeline(void)
 	leader.lock_class = vp_extension_required()->pipeline;
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, leader.lock_class, leader.pipeline_id, 0);
 	if (LockAcquire(&tag, ExclusiveLock, true,
-					leader.options.refuse) == LOCKACQUIRE_NOT_AVAIL)
+					leader.options.refuse &&
+					!vp_wanted_has_pipeline(leader.pipeline_id)) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("another run of the pipeline was faster")));
@@ -311,6 +314,8 @@ read_pipeline(void)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("pipeline \"%s\" was dropped before the run began",
 						leader.run->pipeline)));
+	if (leader.options.rebuild)
+		leader.pipeline->publish = "asset";
 	MemoryContextSwitchTo(old);
 }
 
@@ -407,6 +412,12 @@ decide_free(void)
 		}
 		if (leader.tasks->task_of[i] != NULL)
 			vp_leader_show_task(&leader, i);
+		if (leader.tasks->staged[i] != NULL)
+		{
+			vp_board_write_record(leader.map.board, i, leader.tasks->task_of[i],
+								  leader.tasks->staged[i]);
+			vp_board_log(leader.map.board, i);
+		}
 		vp_board_task(leader.map.board, i)->input_hash =
 			leader.tasks->state->nodes[i].input_hash;
 		leader.remaining -= leader.cost[i];
@@ -628,7 +639,8 @@ prepare_attempt(uint64 tick)
 	leader.map = vp_board_create(leader.tasks, &leader.build, leader.options.consistent);
 	leader.cost = vp_estimate_costs(leader.tasks->state);
 	leader.ready = vp_ready_create(leader.tasks->state->graph, leader.tasks->state->order,
-								   leader.cost);
+								   leader.options.rebuild ?
+								   vp_estimate_reads(leader.tasks->state) : leader.cost);
 	leader.again_at = palloc0(sizeof(TimestampTz) * Max(ntotal, 1));
 	leader.nagain = 0;
 	leader.remaining = 0;
@@ -664,6 +676,18 @@ attempt(void)
 
 /* ----- publication ----- */
 
+/* And not by a worker, when it had built it. */
+static bool
+is_published_here(int i)
+{
+	VpTaskStatus status = leader.tasks->task_of[i]->status;
+
+	if (status == VP_TASK_CACHED)
+		return leader.tasks->staged[i] != NULL;
+	return !vp_tasks_publishes_each(leader.tasks) &&
+		(status == VP_TASK_BUILT || status == VP_TASK_UNCHANGED);
+}
+
 /*
  * Nobody can drop what is published before it is.  An asset that was dropped
  * with a schema or a source, without asking for the pipeline's lock, has
@@ -679,8 +703,7 @@ lock_assets(void)
 		ErrorData  *error;
 
 		CHECK_FOR_INTERRUPTS();
-		if (task == NULL ||
-			(task->status != VP_TASK_BUILT && task->status != VP_TASK_UNCHANGED))
+		if (task == NULL || !is_published_here(i))
 			continue;
 		LockRelationOid(node->stub, AccessShareLock);
 		if (get_rel_relkind(node->stub) != '\0')
@@ -724,13 +747,14 @@ publish(void)
 	vp_session_start_bookkeeping(true);
 	MemoryContextSwitchTo(leader.attempt_context);
 	VP_POINT("leader.publishing");
-	if (!vp_tasks_publishes_each(leader.tasks))
-		lock_assets();
+	lock_assets();
 	vp_tasks_publish_all(leader.tasks, &leader.build);
 	VP_POINT("leader.published");
 	vp_tasks_count(leader.tasks);
 	memcpy(leader.record.counts, leader.tasks->result->run.counts,
 		   sizeof(leader.record.counts));
+	leader.record.reused = leader.tasks->result->run.reused;
+	leader.record.saved = leader.tasks->result->run.saved;
 	vp_tasks_record(leader.tasks);
 	set_outcome(leader.tasks->failed ? "failed" : "succeeded", 0, NULL);
 	vp_run_finish(&leader.record);

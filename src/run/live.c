@@ -327,6 +327,19 @@ vp_live_awaited_by(int pid)
 	return list;
 }
 
+bool
+vp_live_has_process(int pid)
+{
+	bool		has = false;
+
+	vp_live_lock();
+	for (int i = 0; i < live->room; i++)
+		has |= (live->runs[i].serial != 0 && live->runs[i].leader_pid == pid) ||
+			(workers[i].serial != 0 && workers[i].pid == pid);
+	vp_live_unlock();
+	return has;
+}
+
 /*
  * A run has its number here before its row can be seen, and until its row says
  * how it ended: so the rows are to be read first.

@@ -171,6 +171,9 @@ extern void vp_live_wait_for(int64 serial);
  */
 extern List *vp_live_awaited_by(int pid);
 
+/* Is it a leader or a worker? */
+extern bool vp_live_has_process(int pid);
+
 /*
  * Runs of the pipeline that are still called running though nobody leads them:
  * write down that they failed.

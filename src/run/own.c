@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 
@@ -12,6 +13,8 @@
 #include "common/names.h"
 #include "common/spi.h"
 #include "compat/compat.h"
+#include "freshness/ring.h"
+#include "freshness/sources.h"
 #include "run/own.h"
 
 #define HINT "COMMIT first, or use parallel => false, which runs in this transaction."
@@ -96,6 +99,25 @@ has_written(Oid relid)
 		vp_lock_held_by_me(&tag, AccessExclusiveLock);
 }
 
+/* Of what functions read: a mere lock of it isn't looked for. */
+static bool
+has_changed_rows(Oid relid)
+{
+	VpMark		mark = {.classid = RelationRelationId,.objid = relid};
+
+	return vp_ring_own_change(&mark) == VP_CHANGE_WRITTEN;
+}
+
+static void
+refuse(Oid relid, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this transaction has %s %s, which a parallel run can't see", what,
+					vp_relation_name(relid)),
+			 errhint(HINT)));
+}
+
 void
 vp_own_check(const VpPipeline *pipeline)
 {
@@ -108,9 +130,8 @@ vp_own_check(const VpPipeline *pipeline)
 		check_pipeline(lfirst_int(lc));
 	foreach(lc, relations_read(pipeline->id))
 		if (has_written(lfirst_oid(lc)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this transaction has changed or locked %s, which a parallel run can't see",
-						vp_relation_name(lfirst_oid(lc))),
-				 errhint(HINT)));
+		refuse(lfirst_oid(lc), "changed or locked");
+	foreach(lc, vp_sources_of_versions(pipeline->id))
+		if (has_changed_rows(lfirst_oid(lc)))
+		refuse(lfirst_oid(lc), "changed");
 }

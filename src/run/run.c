@@ -105,6 +105,9 @@ build_all(VpTasks *tasks, VpBuild *run)
 		check_timeout(tasks, run);
 		if (vp_tasks_decide(tasks, i))
 			build(tasks, run, i);
+		else if (tasks->staged[i] != NULL)
+			vp_staged_set(state->nodes[i].def, tasks->staged[i]->slot,
+						  tasks->staged[i]->signature);
 	}
 	vp_files_end();
 	vp_staged_end();

@@ -25,6 +25,9 @@ typedef struct VpRunOptions
 	/* of parallel runs */
 	int			max_workers;	/* 0: the pipeline's */
 	bool		consistent;
+	Oid			user;			/* who runs it; 0: the caller */
+	bool		rebuild;		/* what a crash took, the most read first,
+								 * each published when it is done */
 	bool		refuse;			/* fail if the pipeline is being run */
 	Bitmapset  *again;			/* ids of assets to compute though fresh */
 } VpRunOptions;

@@ -289,21 +289,9 @@ vp_cancel_run_sql(PG_FUNCTION_ARGS)
 {
 	VpPipeline *pipeline;
 	VpRunRecord *run = run_arg(fcinfo, 0, &pipeline);
-	int			index;
-	bool		cancelled;
 
 	vp_refuse_inside_asset("cancel_run()");
-	vp_live_lock();
-	index = vp_live_find(run->id);
-	cancelled = index >= 0 && vp_live_run(index)->phase < VP_LIVE_ENDED;
-	if (cancelled)
-	{
-		strlcpy(vp_live_run(index)->error, "cancelled by cancel_run()",
-				sizeof(vp_live_run(index)->error));
-		vp_live_cancel(vp_live_run(index));
-	}
-	vp_live_unlock();
-	PG_RETURN_BOOL(cancelled);
+	PG_RETURN_BOOL(vp_launch_cancel(run->id, "cancelled by cancel_run()"));
 }
 
 /* wait_run(run_id, timeout) */

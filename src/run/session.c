@@ -51,6 +51,15 @@ vp_session_connect(Oid database, Oid user, const char *name)
 }
 
 void
+vp_session_set_lock_timeout(int milliseconds)
+{
+	char		value[12];
+
+	snprintf(value, sizeof(value), "%d", milliseconds);
+	set("lock_timeout", value);
+}
+
+void
 vp_session_set_point(const char *point)
 {
 	if (*point != '\0')

@@ -20,6 +20,9 @@ extern VpLaunch vp_session_begin(void);
  */
 extern void vp_session_connect(Oid database, Oid user, const char *name);
 
+/* Waiting longer for a lock is an error. */
+extern void vp_session_set_lock_timeout(int milliseconds);
+
 /* Arm a named point as the caller of the run has. */
 extern void vp_session_set_point(const char *point);
 

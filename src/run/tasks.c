@@ -62,10 +62,7 @@ create_records(VpTasks *tasks, Bitmapset *selected)
 	}
 }
 
-/*
- * What a run that is retried computed and didn't publish is computed again:
- * that its rows are those of another instant than this run's can't be told.
- */
+/* What a run that is retried was to publish and didn't. */
 static Bitmapset *
 assets_to_retry(int64 run_id)
 {
@@ -88,6 +85,23 @@ nodes_of(const VpState *state, const Bitmapset *ids)
 	return nodes;
 }
 
+/* What a failed run computed is good enough for its retry, if it is still right. */
+static void
+decide(VpTasks *tasks, int i)
+{
+	VpState    *state = tasks->state;
+	bool		force = bms_is_member(i, tasks->forced);
+
+	if (force && tasks->options->retry_of != 0 && !tasks->options->force)
+	{
+		vp_state_decide(state, i, false);
+		if (state->nodes[i].action == VP_ACTION_REUSE &&
+			state->nodes[i].reuse->run_id >= tasks->options->retry_of)
+			return;
+	}
+	vp_state_decide(state, i, force);
+}
+
 /* Decide about all, as if nothing had run yet; returns how many may be built. */
 static int
 decide_all(VpTasks *tasks)
@@ -103,10 +117,11 @@ decide_all(VpTasks *tasks)
 		CHECK_FOR_INTERRUPTS();
 		node->action = VP_ACTION_NONE;
 		if (tasks->task_of[i] != NULL)
-			vp_state_decide(state, i, bms_is_member(i, tasks->forced));
+			decide(tasks, i);
 		else
 			node->input_hash = vp_state_input_hash(state, i);
-		n += node->action == VP_ACTION_BUILD || node->action == VP_ACTION_MAYBE;
+		n += node->action == VP_ACTION_BUILD || node->action == VP_ACTION_MAYBE ||
+			node->action == VP_ACTION_REUSE;
 	}
 	return n;
 }
@@ -120,7 +135,8 @@ vp_tasks_create(VpPipeline *pipeline, const VpRunOptions *options)
 	tasks->options = options;
 	tasks->result = palloc0(sizeof(VpRunResult));
 	tasks->state = vp_state_load(pipeline, options->selection != NULL);
-	selected = vp_state_select(tasks->state, options->selection);
+	selected = options->rebuild ? vp_state_lost(tasks->state) :
+		vp_state_select(tasks->state, options->selection);
 	create_records(tasks, selected);
 	if (options->force)
 		tasks->forced = selected;
@@ -141,10 +157,10 @@ vp_tasks_new_run(const VpPipeline *pipeline, const VpRunOptions *options, Oid ro
 	VpRunRecord run = {
 		.pipeline_id = pipeline->id,
 		.pipeline = pipeline->name,
-		.kind = "run",
+		.kind = options->rebuild ? "rebuild" : "run",
 		.selection = options->selection,
 		.force = options->force,
-		.publish = pipeline->publish,
+		.publish = options->rebuild ? "asset" : pipeline->publish,
 		.role = role,
 		.retry_of = options->retry_of,
 		.started_at = GetCurrentTimestamp()
@@ -184,6 +200,23 @@ reason_for(const VpTasks *tasks, int i)
 	return node->reason;
 }
 
+/* A stored version takes the place of the one that would be built. */
+static void
+reuse(VpTasks *tasks, int i)
+{
+	VpNode	   *node = &tasks->state->nodes[i];
+	VpVersion  *version = unconstify(VpVersion *, node->reuse);
+
+	tasks->staged[i] = version;
+	tasks->task_of[i]->version_id = version->id;
+	node->version_id = version->id;
+	node->slot = version->slot;
+	node->rows = version->rows;
+	node->data_hash = version->data_hash;
+	node->elapsed = version->elapsed;
+	node->action = VP_ACTION_CACHED;
+}
+
 bool
 vp_tasks_decide(VpTasks *tasks, int i)
 {
@@ -212,8 +245,10 @@ vp_tasks_decide(VpTasks *tasks, int i)
 	}
 	else
 	{
-		vp_state_decide(state, i, bms_is_member(i, tasks->forced));
+		decide(tasks, i);
 		task->reason = reason_for(tasks, i);
+		if (node->action == VP_ACTION_REUSE)
+			reuse(tasks, i);
 		if (node->action == VP_ACTION_CACHED)
 			task->status = VP_TASK_CACHED;
 		else if (node->action == VP_ACTION_DEFERRED)
@@ -281,7 +316,15 @@ vp_tasks_publish(VpTasks *tasks, int i, const VpBuild *build)
 	if (task == NULL)
 		return;
 	if (tasks->staged[i] != NULL)
-		vp_publish(node->def, node->id, build->run_id, list_make1(tasks->staged[i]));
+	{
+		/* it may be published already, for other inputs */
+		if (!tasks->staged[i]->published)
+			vp_publish(node->def, node->id, build->run_id, list_make1(tasks->staged[i]));
+		if (tasks->staged[i]->other_inputs)
+			vp_version_confirm(tasks->staged[i]);
+		if (task->status == VP_TASK_CACHED)
+			vp_version_used(node->version_id);
+	}
 	else if (task->status == VP_TASK_UNCHANGED)
 	{
 		VpBuildTarget target = vp_tasks_target(tasks, i);
@@ -311,6 +354,12 @@ vp_tasks_publishes_each(const VpTasks *tasks)
 	return strcmp(tasks->state->pipeline->publish, "asset") == 0;
 }
 
+static bool
+is_reused(const VpTasks *tasks, int i)
+{
+	return tasks->staged[i] != NULL && tasks->task_of[i]->status == VP_TASK_CACHED;
+}
+
 void
 vp_tasks_publish_all(VpTasks *tasks, const VpBuild *build)
 {
@@ -318,10 +367,13 @@ vp_tasks_publish_all(VpTasks *tasks, const VpBuild *build)
 
 	if (strcmp(mode, "run") == 0 && tasks->failed)
 		return;
-	for (int i = 0; i < tasks->state->n && !vp_tasks_publishes_each(tasks); i++)
+	for (int i = 0; i < tasks->state->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		vp_tasks_publish(tasks, i, build);
+
+		/* workers don't publish what was only found */
+		if (!vp_tasks_publishes_each(tasks) || is_reused(tasks, i))
+			vp_tasks_publish(tasks, i, build);
 	}
 	release_pins(tasks);
 }
@@ -351,6 +403,15 @@ vp_tasks_count(VpTasks *tasks)
 	memset(result->run.counts, 0, sizeof(result->run.counts));
 	for (int i = 0; i < result->ntasks; i++)
 		result->run.counts[result->tasks[i].status]++;
+	result->run.reused = 0;
+	result->run.saved = 0;
+	for (int i = 0; i < tasks->state->n; i++)
+	{
+		if (tasks->task_of[i] == NULL || tasks->task_of[i]->status != VP_TASK_CACHED)
+			continue;
+		result->run.reused += is_reused(tasks, i);
+		result->run.saved += tasks->state->nodes[i].elapsed;
+	}
 }
 
 void
@@ -360,8 +421,8 @@ vp_tasks_record(const VpTasks *tasks)
 	{
 		const VpTaskRecord *task = &tasks->result->tasks[i];
 
-		if (task->status != VP_TASK_CACHED && task->status != VP_TASK_DEFERRED &&
-			!task->stored)
+		if ((task->status != VP_TASK_CACHED || task->version_id != 0) &&
+			task->status != VP_TASK_DEFERRED && !task->stored)
 			vp_task_insert(task);
 	}
 }

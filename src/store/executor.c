@@ -229,6 +229,20 @@ make_fit(QueryDesc *desc, int eflags)
 	}
 }
 
+static void
+note_assets(const PlannedStmt *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->rtable)
+	{
+		VpMarker	marker;
+
+		if (vp_marker_read(lfirst_node(RangeTblEntry, lc), &marker) && marker.hit)
+			vp_reads_note_asset(marker.def);
+	}
+}
+
 static bool
 has_marker(const PlannedStmt *plan)
 {
@@ -271,6 +285,7 @@ vp_executor_start(QueryDesc *desc, int eflags)
 		return;
 	}
 	make_fit(desc, eflags);
+	note_assets(desc->plannedstmt);
 
 	/* starting can run functions, and these the same cached plan */
 	starting.plan = desc->plannedstmt;

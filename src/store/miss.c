@@ -36,6 +36,7 @@
 #include "compat/compat.h"
 #include "store/compute.h"
 #include "store/miss.h"
+#include "store/reads.h"
 #include "store/resolve.h"
 
 PG_FUNCTION_INFO_V1(vp_read_asset);
@@ -444,8 +445,10 @@ vp_read_asset(PG_FUNCTION_ARGS)
 		if (vp_miss_is_error(&res.info))
 			raise_miss(&res.info);
 		give_missing(&res, statement, store, rsinfo->expectedDesc);
+		return (Datum) 0;
 	}
-	else if (res.slots == NIL)
+	vp_reads_note_asset(def);
+	if (res.slots == NIL)
 		give_slot(res.slot, statement->es_snapshot, store);
 	foreach(lc, res.slots)
 		give_slot(lfirst_oid(lc), statement->es_snapshot, store);

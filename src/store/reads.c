@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "common/spi.h"
 #include "store/marker.h"
 #include "store/reads.h"
 
@@ -24,6 +25,7 @@ static MemoryContext context = NULL;
 static HTAB *relations = NULL;
 static HTAB *functions = NULL;
 static HTAB *plan_functions = NULL;
+static HTAB *assets = NULL;
 
 static HTAB *
 create_set(const char *name, Size entry_size)
@@ -44,6 +46,7 @@ forget(void)
 	relations = NULL;
 	functions = NULL;
 	plan_functions = NULL;
+	assets = NULL;
 }
 
 void
@@ -55,6 +58,7 @@ vp_reads_begin(void)
 	relations = create_set("vibepiper relations read", sizeof(ReadRelation));
 	functions = create_set("vibepiper functions called", sizeof(Oid));
 	plan_functions = create_set("vibepiper functions of plans", sizeof(uint32));
+	assets = create_set("vibepiper assets read", sizeof(Oid));
 }
 
 void
@@ -118,7 +122,7 @@ vp_reads_note_plan(const PlannedStmt *plan)
 {
 	ListCell   *lc;
 
-	if (context == NULL)
+	if (context == NULL || vp_spi_runs())
 		return;
 	foreach(lc, plan->rtable)
 	{
@@ -147,8 +151,21 @@ vp_reads_note_plan(const PlannedStmt *plan)
 void
 vp_reads_note_function(Oid function)
 {
-	if (context != NULL)
+	if (context != NULL && !vp_spi_runs())
 		(void) hash_search(functions, &function, HASH_ENTER, NULL);
+}
+
+List *
+vp_reads_assets(void)
+{
+	return members(assets);
+}
+
+void
+vp_reads_note_asset(Oid def)
+{
+	if (context != NULL)
+		(void) hash_search(assets, &def, HASH_ENTER, NULL);
 }
 
 static void

@@ -37,9 +37,13 @@ extern List *vp_reads_functions(void);
  */
 extern List *vp_reads_plan_functions(void);
 
+/* So far, in order: definitions of assets of which a stored version was read. */
+extern List *vp_reads_assets(void);
+
 /* For the hooks. */
 extern void vp_reads_note_plan(const PlannedStmt *plan);
 extern void vp_reads_note_function(Oid function);
+extern void vp_reads_note_asset(Oid def);
 
 extern void vp_reads_init(void);
 

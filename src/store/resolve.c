@@ -89,6 +89,8 @@ static HTAB *slot_entries = NULL;
 static MemoryContext cache_context = NULL;
 static uint64 invalidations = 0;
 
+VpLostHook	vp_lost_hook = NULL;
+
 static void
 forget(Entry *entry)
 {
@@ -387,8 +389,8 @@ resolve_staged(const VpStaged *staged, VpResolution *result)
 	vp_hash_hex(staged->signature, result->signature);
 }
 
-bool
-vp_resolve(Oid def, Snapshot snapshot, VpResolution *result)
+static bool
+resolve(Oid def, Snapshot snapshot, VpLostHook hook, VpResolution *result)
 {
 	Entry	   *entry = entry_for(def);
 	const VpStaged *staged;
@@ -402,13 +404,45 @@ vp_resolve(Oid def, Snapshot snapshot, VpResolution *result)
 	staged = vp_staged_find(def);
 	if (staged != NULL)
 		resolve_staged(staged, result);
-	else if (!entry->info.lazy &&
-			 !resolve_remembered(entry, snapshot, result))
+	else if (!entry->info.lazy)
 	{
-		mapped = check_parts(vp_mapping_read(def, snapshot));
-		answer(result, &mapped);
+		bool		published = resolve_remembered(entry, snapshot, result);
+
+		if (!published)
+		{
+			List	   *parts = vp_mapping_read(def, snapshot);
+
+			mapped = check_parts(parts);
+			answer(result, &mapped);
+			published = parts != NIL;
+		}
+		if (published && !result->hit && hook != NULL && !RecoveryInProgress())
+			hook(snapshot, result);
 	}
 	return true;
+}
+
+bool
+vp_resolve(Oid def, Snapshot snapshot, VpResolution *result)
+{
+	return resolve(def, snapshot, vp_lost_hook, result);
+}
+
+bool
+vp_resolve_at_once(Oid def, Snapshot snapshot, VpResolution *result)
+{
+	return resolve(def, snapshot, NULL, result);
+}
+
+bool
+vp_resolve_latest(VpResolution *result)
+{
+	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
+	Mapped		mapped = check_parts(vp_mapping_read(result->def, latest));
+
+	UnregisterSnapshot(latest);
+	answer(result, &mapped);
+	return result->hit;
 }
 
 static int

@@ -42,6 +42,19 @@ typedef struct VpResolution
 } VpResolution;
 
 /*
+ * What to do about a version that is published, as the snapshot sees it, but
+ * lost: may wait, and may make a hit of the result by vp_resolve_latest().
+ */
+typedef void (*VpLostHook) (Snapshot snapshot, VpResolution *result);
+extern VpLostHook vp_lost_hook;
+
+/* vp_resolve(), but that of a lost version the hook isn't told. */
+extern bool vp_resolve_at_once(Oid def, Snapshot snapshot, VpResolution *result);
+
+/* What the name means now, whatever a snapshot sees; false: a miss. */
+extern bool vp_resolve_latest(VpResolution *result);
+
+/*
  * Resolve; on a hit every slot is locked (AccessShareLock, until the end of
  * the transaction).  False if no asset has this definition.
  */

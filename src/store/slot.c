@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/slots.h"
 #include "catalog/version.h"
 #include "common/extension.h"
 #include "common/point.h"
@@ -214,7 +215,7 @@ lock_for_refill(Oid slot)
 }
 
 Oid
-vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
+vp_slot_acquire(const VpAsset *asset, char persistence, const VpKeep *keep,
 				int64 run_id, List **unfit)
 {
 	ListCell   *lc;
@@ -223,7 +224,7 @@ vp_slot_acquire(const VpAsset *asset, char persistence, int keep_versions,
 	if (persistence == RELPERSISTENCE_UNLOGGED)
 		vp_unlogged_made();
 	vp_guard_open();
-	foreach(lc, vp_slots_reusable(asset->id, snapshot_horizon(), keep_versions, run_id))
+	foreach(lc, vp_slots_reusable(asset->id, snapshot_horizon(), keep, run_id))
 	{
 		const VpSlot *candidate = lfirst(lc);
 
@@ -342,10 +343,13 @@ vp_slot_resolve_indexes(VpAsset *asset, List *pipeline_settings)
 Oid
 vp_slot_file(Oid slot)
 {
-	Relation	rel = table_open(slot, AccessShareLock);
-	Oid			file = rel->rd_rel->relfilenode;
+	Relation	rel = try_relation_open(slot, AccessShareLock);
+	Oid			file;
 
-	table_close(rel, AccessShareLock);
+	if (rel == NULL)
+		return InvalidOid;
+	file = rel->rd_rel->relfilenode;
+	relation_close(rel, AccessShareLock);
 	return file;
 }
 
@@ -400,13 +404,21 @@ vp_slot_discard(Oid slot)
 	return true;
 }
 
-int
-vp_slots_trim(const VpAsset *asset, int keep_versions)
+List *
+vp_slots_trim(const VpAsset *asset, const VpKeep *keep, int most)
 {
-	int			dropped = 0;
+	List	   *dropped = NIL;
 	ListCell   *lc;
 
-	foreach(lc, vp_slots_reusable(asset->id, snapshot_horizon(), keep_versions, 0))
-		dropped += vp_slot_discard(((VpSlot *) lfirst(lc))->oid);
+	foreach(lc, vp_slots_reusable(asset->id, snapshot_horizon(), keep, 0))
+	{
+		VpSlot	   *slot = lfirst(lc);
+
+		CHECK_FOR_INTERRUPTS();
+		if (list_length(dropped) == most)
+			break;
+		if (vp_slot_discard(slot->oid))
+			dropped = lappend(dropped, &slot->version_id);
+	}
 	return dropped;
 }

@@ -16,6 +16,7 @@
 #include "utils/relcache.h"
 
 #include "catalog/asset.h"
+#include "catalog/slots.h"
 
 /*
  * An empty slot of the asset's signature, with a relation file that belongs to
@@ -24,7 +25,7 @@
  * reused but don't fit the asset any more are added to *unfit (of Oid).
  */
 extern Oid	vp_slot_acquire(const VpAsset *asset, char persistence,
-							int keep_versions, int64 run_id, List **unfit);
+							const VpKeep *keep, int64 run_id, List **unfit);
 
 /* Build (or rebuild) the asset's indexes; as the asset's owner. */
 extern void vp_slot_index(Oid slot, const VpAsset *asset);
@@ -38,6 +39,7 @@ extern void vp_slot_analyze(Oid slot);
  */
 extern void vp_slot_resolve_indexes(VpAsset *asset, List *pipeline_settings);
 
+/* InvalidOid: it has been dropped. */
 extern Oid	vp_slot_file(Oid slot);
 extern int64 vp_slot_size(Oid slot);
 
@@ -50,7 +52,11 @@ extern void vp_slot_drop(Oid slot);
 /* Drop a slot that nobody can see or wants, unless it is locked. */
 extern bool vp_slot_discard(Oid slot);
 
-/* Drop all slots of an asset that nobody can see or wants; returns how many. */
-extern int	vp_slots_trim(const VpAsset *asset, int keep_versions);
+/*
+ * Drop slots of an asset that nobody can see or wants, unless they are locked;
+ * at most so many (-1: all), as each takes several locks.  Returns the ids of the
+ * versions that went (int64 *; 0: the slot had none).
+ */
+extern List *vp_slots_trim(const VpAsset *asset, const VpKeep *keep, int most);
 
 #endif							/* VP_SLOT_H */
