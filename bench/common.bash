@@ -54,13 +54,16 @@ clocked() {
 	} | sql
 }
 
-# Build the C part for this server; sets $planbench to what AS '...' takes.
-bench_planbench() {
-	mkdir "$folder/planbench"
-	cp "$bench"/planbench/* "$folder/planbench/"
-	quietly make -C "$folder/planbench" "PG_CONFIG=$PG_CONFIG" with_llvm=no || die "planbench does not build"
-	chmod -R a+rX "$folder/planbench"
-	sql -v library="$folder/planbench/planbench" -f "$bench/planbench/planbench.sql"
+# bench_library NAME: build a folder of C for this server, and declare its
+# functions in the database.
+bench_library() {
+	[ -d "$folder/$1" ] || {
+		mkdir "$folder/$1"
+		cp "$bench/$1"/* "$folder/$1/"
+		quietly make -C "$folder/$1" "PG_CONFIG=$PG_CONFIG" with_llvm=no || die "$1 does not build"
+		chmod -R a+rX "$folder/$1"
+	}
+	sql -v library="$folder/$1/$1" -f "$bench/$1/$1.sql"
 }
 
 stats() { python3 "$bench/stats.py" "$@"; }

@@ -13,7 +13,7 @@ set -euo pipefail
 : "${ROUNDS:=100}" "${CALLS:=10000}" "${SECONDS_EACH:=2}" "${PGBENCH_ROUNDS:=5}"
 
 bench_start
-bench_planbench
+bench_library planbench
 sql -f "$bench/reads.sql"
 
 # measure NAME CALLS KEYS QUERY

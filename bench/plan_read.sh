@@ -13,7 +13,7 @@ set -euo pipefail
 : "${ROUNDS:=100}" "${CALLS:=1000}"
 
 bench_start
-bench_planbench
+bench_library planbench
 sql -f "$bench/reads.sql"
 
 # measure NAME READS QUERY: the query says FORM where the schema of a form stands.

@@ -35,7 +35,7 @@ SELECT * FROM pg_temp.views();
 -- Renaming: stubs, schemas, sources, columns of sources
 ALTER VIEW fo.a RENAME TO "A.x";
 SELECT vibepiper.rename_asset('fo.b', 'fo_more.bb');
-SELECT asset, depends_on, state FROM vibepiper.assets WHERE pipeline = 'fo' ORDER BY 1;
+SELECT asset, depends_on, state, reason FROM vibepiper.assets WHERE pipeline = 'fo' ORDER BY 1;
 SELECT asset, upstream, declared FROM vibepiper.dependencies WHERE asset LIKE 'fo%' ORDER BY 1, 2;
 ALTER SCHEMA fo RENAME TO fo_new;
 ALTER SCHEMA fo_src RENAME TO fo_source;
@@ -45,7 +45,7 @@ CREATE VIEW fo_source.t AS SELECT * FROM fo_source.table_t;
 GRANT SELECT ON fo_source.t TO PUBLIC;
 SELECT * FROM pg_temp.views();
 SELECT pipeline, schemas FROM vibepiper.pipelines WHERE pipeline = 'fo';
-SELECT asset, depends_on, state FROM vibepiper.assets WHERE pipeline = 'fo' ORDER BY 1;
+SELECT asset, depends_on, state, reason FROM vibepiper.assets WHERE pipeline = 'fo' ORDER BY 1;
 SELECT source FROM vibepiper.sources WHERE asset LIKE 'fo%';
 SELECT asset, status FROM vibepiper.run('fo', parallel => false, force => true);
 SELECT n FROM fo_more.bb;

@@ -79,8 +79,20 @@ CREATE INDEX ON fr_src.t (v);
 COMMENT ON TABLE fr_src.t IS 'some text';
 ALTER TABLE fr_src.t RENAME COLUMN v TO w;
 ALTER TABLE fr_src.t RENAME TO renamed;
+SELECT fr_src.stale();
+-- A temporary table doesn't come before the one that a function names
+SET search_path = fr_src;
+CREATE FUNCTION unqualified() RETURNS bigint LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT count(*) FROM hidden); END $$;
+SELECT vibepiper.define_asset('fr.unqualified', 'SELECT unqualified() AS n');
+RESET search_path;
+SELECT fr_src.refresh();
 CREATE TEMP TABLE hidden (n int);
 SELECT fr_src.stale();
+SELECT status FROM vibepiper.run('fr', 'unqualified', parallel => false, force => true);
+SELECT fr_src.stale();
+INSERT INTO pg_temp.hidden VALUES (1);
+SELECT fr_src.stale();
+SELECT vibepiper.drop_asset('fr.unqualified');
 ALTER TABLE fr_src.renamed RENAME TO t;
 ALTER TABLE fr_src.t RENAME COLUMN w TO v;
 SELECT fr_src.stale(), fr_src.refresh();
@@ -120,6 +132,11 @@ SELECT asset, status, reason FROM vibepiper.run('fr', parallel => false);
 SELECT fr_src.stale();
 COMMIT;
 SELECT fr_src.stale();
+-- a parallel run can't see them, not even what only a function reads
+BEGIN;
+INSERT INTO fr_src.hidden VALUES (6);
+SELECT vibepiper.run('fr');
+ROLLBACK;
 -- written, computed, written again
 BEGIN;
 INSERT INTO fr_src.t VALUES (23, 'v');

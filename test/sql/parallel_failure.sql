@@ -63,7 +63,8 @@ SELECT asset, status, reason, rows, error FROM vibepiper.run('pf_succeeded', for
 SELECT * FROM pf_src.published('pf_succeeded');
 -- who doesn't wait gets the number, however soon the run has failed
 SELECT count(r.run_id) FROM generate_series(1, 3), LATERAL vibepiper.run('pf_run', 'bad', force => true, wait => false) r;
-SELECT vibepiper.wait_run(run_id), error FROM vibepiper.runs WHERE pipeline = 'pf_run' ORDER BY run_id DESC LIMIT 3;
+SELECT count(vibepiper.wait_run(run_id)) FROM (SELECT run_id FROM vibepiper.runs WHERE pipeline = 'pf_run' ORDER BY run_id DESC LIMIT 3) AS r;
+SELECT status, error FROM vibepiper.runs WHERE pipeline = 'pf_run' ORDER BY run_id DESC LIMIT 3;
 -- several failures; the longest texts
 SELECT vibepiper.define_asset('pf_run.bad2', 'SELECT 1 / (id - 6) AS n FROM pf_src.t');
 CREATE FUNCTION pf_src.shout() RETURNS int LANGUAGE plpgsql AS $$

@@ -52,6 +52,11 @@ SELECT count(*) AS stored FROM vibepiper.versions WHERE asset LIKE 'flights.%' A
 SELECT status, count(*) FROM vibepiper.run('flights', parallel => false) GROUP BY 1;
 SELECT status, count(*) FROM vibepiper.run('flights', force => true, parallel => false) GROUP BY 1;
 
+-- A day less: what it makes no difference to comes out the same
+DELETE FROM raw.flights WHERE month = 12 AND day = 31;
+SELECT asset, status, reason, rows FROM vibepiper.run('flights', parallel => false);
+SELECT * FROM pg_temp.differences() WHERE missing > 0 OR extra > 0;
+
 -- A source changes
 SELECT count(*) FROM vibepiper.dependencies WHERE upstream = 'flights.departures';
 UPDATE raw.flights SET dep_delay = dep_delay + 60, arr_delay = arr_delay + 60 WHERE carrier = 'UA' AND month = 7 AND dep_delay IS NOT NULL;

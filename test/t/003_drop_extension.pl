@@ -65,5 +65,21 @@ is($node->psql('postgres', 'DROP SCHEMA vibepiper CASCADE') != 0, 1, 'the schema
 $node->safe_psql('postgres', 'DROP EXTENSION vibepiper CASCADE');
 is(census(), $before, 'nothing is left at the end');
 
+# A session that can't look for the extension doesn't take that for its absence
+$node->safe_psql('postgres', "CREATE EXTENSION IF NOT EXISTS vibepiper; SELECT vibepiper.define_pipeline('late'); SELECT vibepiper.define_asset('late.a', 'SELECT i FROM t'); SELECT vibepiper.run('late', parallel => false)");
+my $late;
+{
+	local $ENV{PGOPTIONS} = '-c lock_timeout=100ms';
+	$late = $node->background_psql('postgres', on_error_stop => 0);
+}
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK pg_catalog.pg_extension');
+$late->query('SELECT count(*) FROM late.a');
+like($late->{stderr}, qr/canceling statement due to lock timeout/, 'it has an error');
+$late->{stderr} = '';
+$holder->query_safe('ROLLBACK');
+is($late->query('SELECT count(*) FROM late.a; SELECT action FROM vibepiper.plan(\'late\')'), "10\ncached", 'and works when it can');
+$_->quit for $late, $holder;
+
 $node->stop;
 done_testing();

@@ -7,7 +7,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('template');
 $node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nvibepiper.keeper = off");
 $node->start;
 $node->safe_psql('postgres', 'CREATE DATABASE original');
 $node->safe_psql('original', q{

@@ -9,7 +9,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('primary');
 $node->init(allows_streaming => 1, extra => ['--encoding=UTF8']);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nmax_locks_per_transaction = 512\nautovacuum = off\njit = off");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nvibepiper.keeper = off\nmax_locks_per_transaction = 512\nautovacuum = off\njit = off");
 $node->start;
 
 # What this server has.

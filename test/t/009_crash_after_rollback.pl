@@ -9,7 +9,7 @@ use Test::More;
 my $node = PostgreSQL::Test::Cluster->new('rollback');
 $node->init;
 # nothing but sessions flushes WAL
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nautovacuum = off\nwal_writer_delay = 10s");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nvibepiper.keeper = off\nautovacuum = off\nwal_writer_delay = 10s");
 $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION vibepiper;

@@ -71,7 +71,7 @@ my $key = slurp_file(dirname(__FILE__) . '/../../src/common/point.h') =~ /VP_POI
 my $node = PostgreSQL::Test::Cluster->new('points');
 $node->init;
 # an autovacuum worker's snapshot would keep slots from being reused
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nrestart_after_crash = on\nautovacuum = off");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nvibepiper.keeper = off\nrestart_after_crash = on\nautovacuum = off");
 $node->start;
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 

@@ -8,7 +8,7 @@ use Test::More;
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
-$primary->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nautovacuum = off\nwal_keep_size = 256MB");
+$primary->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nvibepiper.keeper = off\nautovacuum = off\nwal_keep_size = 256MB");
 $primary->start;
 $primary->safe_psql('postgres', q{
 	CREATE EXTENSION vibepiper;

@@ -57,6 +57,7 @@ my @assets = ('base', 'even', 'odd', 'total');
 my @processes = ('leader', 'worker');
 my $workers = 2;
 my $room = 8;
+my $places = $room + 1;	# one is the launcher's
 
 my $node = PostgreSQL::Test::Cluster->new('deaths');
 $node->init;
@@ -66,7 +67,8 @@ shared_preload_libraries = 'vibepiper'
 restart_after_crash = on
 autovacuum = off
 max_logical_replication_workers = 0
-max_worker_processes = $room
+max_worker_processes = $places
+vibepiper.keeper = off
 });
 $node->start;
 sub sql { return $node->safe_psql('postgres', $_[0]); }
@@ -160,7 +162,7 @@ sub all_gone
 {
 	my ($what) = @_;
 
-	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper%'}), "$what: no process is left");
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('vibepiper leader', 'vibepiper worker')}), "$what: no process is left");
 	is(sql(q{SELECT (SELECT count(*) FROM vibepiper.run_progress) || ' ' || (SELECT count(*) FROM vibepiper.run_workers)}), '0 0', "$what: no run is in progress");
 	is(sql(q{SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid() AND (classid = 'vibepiper.pipeline'::regclass
 		OR relation::regclass::text ~ '^vibepiper' OR pid NOT IN (SELECT pid FROM pg_stat_activity))}), '0', "$what: no lock is left");
@@ -381,7 +383,7 @@ for my $death ('the caller is cancelled', 'cancel_run')
 	if ($death eq 'cancel_run')
 	{
 		like($caller->{out}, qr/cancelled/, "$what: the caller is told");
-		ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper%'}), "$what: it is gone, the other goes on");
+		ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('vibepiper leader', 'vibepiper worker')}), "$what: it is gone, the other goes on");
 		$first->query_safe('ROLLBACK');
 	}
 	else
@@ -414,7 +416,7 @@ for my $death ('the caller is cancelled', 'cancel_run', 'the leader is terminate
 		"$what: it does");
 	like(sql($deaths{$death}{sql}), qr/^t$/m, "$what: done");
 	$caller->{run}->finish;
-	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper%'}), "$what: it waits no more");
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('vibepiper leader', 'vibepiper worker')}), "$what: it waits no more");
 	$locker->query_safe('COMMIT');
 	$locker->quit;
 	all_gone($what);

@@ -13,6 +13,7 @@ use Test::More;
 
 my $key = slurp_file("$FindBin::RealBin/../../src/common/point.h") =~ /VP_POINT_LOCK INT64CONST\((\d+)\)/ ? $1 : die 'no key';
 my $room = 5;
+my $places = $room + 1;	# one is the launcher's
 
 my $node = PostgreSQL::Test::Cluster->new('slots');
 $node->init;
@@ -21,7 +22,8 @@ $node->append_conf('postgresql.conf', qq{
 shared_preload_libraries = 'vibepiper'
 autovacuum = off
 max_logical_replication_workers = 0
-max_worker_processes = $room
+max_worker_processes = $places
+vibepiper.keeper = off
 });
 $node->start;
 sub sql { return $node->safe_psql('postgres', $_[0]); }
@@ -43,7 +45,7 @@ my $wide = join(' + ', map { "(SELECT count(*) FROM wide.a$_ WHERE i = $_)" } 1 
 sub processes_are
 {
 	my ($n, $what) = @_;
-	ok($node->poll_query_until('postgres', qq{SELECT count(*) = $n FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper%'}), "$what: $n processes");
+	ok($node->poll_query_until('postgres', qq{SELECT count(*) = $n FROM pg_stat_activity WHERE backend_type IN ('vibepiper leader', 'vibepiper worker')}), "$what: $n processes");
 	return;
 }
 
@@ -137,7 +139,7 @@ for my $later (0, 1)
 	}
 	else
 	{
-		like($caller->{err}, qr/ERROR:  53400: run of pipeline "wide" failed\s+DETAIL:  Run \d+: there was no free background worker for it\.\s+HINT:  Raise max_worker_processes \(now $room\)/, "$what: it gives up");
+		like($caller->{err}, qr/ERROR:  53400: run of pipeline "wide" failed\s+DETAIL:  Run \d+: there was no free background worker for it\.\s+HINT:  Raise max_worker_processes \(now $places\)/, "$what: it gives up");
 		is(sql($last), 'failed: there was no free background worker for it', "$what: the run");
 		is(sql(q{SELECT string_agg(DISTINCT status, ' ') || ' ' || count(*) FROM vibepiper.tasks WHERE run_id = (SELECT max(run_id) FROM vibepiper.runs WHERE pipeline = 'wide')}),
 			'cancelled 6', "$what: its tasks");
@@ -181,7 +183,7 @@ for my $wait ('0', '200ms', 'until it is cancelled', 'until there is one')
 	else
 	{
 		my $ms = $wait + 0;
-		like($caller->{err}, qr/ERROR:  53400: no background worker is free to run the pipeline\s+DETAIL:  Waited for $ms ms \(vibepiper\.worker_wait\)\.\s+HINT:  Raise max_worker_processes \(now $room\)/, "$what: it gives up");
+		like($caller->{err}, qr/ERROR:  53400: no background worker is free to run the pipeline\s+DETAIL:  Waited for $ms ms \(vibepiper\.worker_wait\)\.\s+HINT:  Raise max_worker_processes \(now $places\)/, "$what: it gives up");
 		is(() = $caller->{err} =~ /NOTICE/g, $ms > 0 ? 1 : 0, "$what: having said once that it waits");
 	}
 	is(sql('SELECT count(*) FROM vibepiper.runs'), $runs + ($wait =~ /there is one/ ? 1 : 0), "$what: a run that did not begin is none");

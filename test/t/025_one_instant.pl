@@ -191,7 +191,7 @@ is($node->safe_psql('postgres', q{
 	SELECT count(*) FROM pg_class c FULL JOIN vibepiper.slot s ON s.slot = c.oid
 	WHERE (c.relnamespace = 'vibepiper_store'::regnamespace AND c.relkind = 'r' OR c.oid IS NULL)
 		AND (s.slot IS NULL OR c.oid IS NULL)}), 0, 'every slot is known');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'object' AND a.backend_type LIKE 'vibepiper %'}),
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'object' AND a.backend_type IN ('vibepiper leader', 'vibepiper worker')}),
 	0, 'no lock is left');
 
 # Whose snapshot holds back vacuum, while a task waits at a point?  A prepared

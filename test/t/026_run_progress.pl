@@ -80,7 +80,7 @@ point_reached(1);
 sub activity
 {
 	my ($column) = @_;
-	return $node->safe_psql('postgres', "SELECT regexp_replace($column, 'run \\d+', 'run N') FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper%' ORDER BY backend_type");
+	return $node->safe_psql('postgres', "SELECT regexp_replace($column, 'run \\d+', 'run N') FROM pg_stat_activity WHERE backend_type IN ('vibepiper leader', 'vibepiper worker') ORDER BY backend_type");
 }
 is(activity('backend_type'), "vibepiper leader\nvibepiper worker", 'backend_type');
 is(activity('application_name'), "vibepiper leader, pipeline p\nvibepiper worker, pipeline p", 'application_name');
@@ -132,7 +132,7 @@ $blocker->quit;
 
 # Nothing is left of all these runs.
 is($node->safe_psql('postgres', q{SELECT count(*) FROM vibepiper.run_progress}), '0', 'run_progress is empty');
-$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper%'}) or die 'processes are left';
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('vibepiper leader', 'vibepiper worker')}) or die 'processes are left';
 
 # ---- a session of a role without LOGIN: up to 16 the server refuses its workers
 

@@ -2,9 +2,11 @@
 # or if one did not want to, and is cancelled with the last.
 use strict;
 use warnings;
-use IPC::Run;
+use FindBin;
+use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('join');
@@ -21,33 +23,9 @@ $node->safe_psql('postgres', q{
 });
 $node->safe_psql('postgres', q{SELECT count(*) FROM vibepiper.run('j', parallel => false)});
 
-# A psql in the background, known by its application_name.
-sub session
-{
-	my ($name, $sql) = @_;
-	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') . " application_name=$name", '-c', $sql ],
-		'<', \undef, '>', \$out, '2>', \$err);
-	return { run => $run, out => \$out, err => \$err, name => $name };
-}
-
-sub ended
-{
-	my ($session) = @_;
-	$session->{run}->finish;
-	return ${ $session->{out} } . ${ $session->{err} };
-}
-
-sub wait_until
-{
-	my ($what, $condition) = @_;
-	$node->poll_query_until('postgres', "SELECT $condition") or die "never came: $what";
-	return;
-}
-
 sub wait_for_point
 {
-	wait_until('a worker at the point', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+	wait_until($node, 'a worker at the point', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE l.locktype = 'advisory' AND NOT l.granted AND a.backend_type = 'vibepiper worker')});
 	return;
 }
@@ -55,7 +33,7 @@ sub wait_for_point
 sub wait_for_waiter
 {
 	my ($name) = @_;
-	wait_until("$name waits", "EXISTS (SELECT FROM pg_stat_activity WHERE application_name = '$name' AND wait_event_type = 'Extension')");
+	wait_until($node, "$name waits", "EXISTS (SELECT FROM pg_stat_activity WHERE application_name = '$name' AND wait_event_type = 'Extension')");
 	return;
 }
 
@@ -64,7 +42,7 @@ sub start_run
 {
 	$node->safe_psql('postgres', q{UPDATE src SET v = v + 1});
 	$node->safe_psql('postgres', q{BEGIN; SELECT pg_advisory_xact_lock(7617769); PREPARE TRANSACTION 'point'});
-	my $starter = session('starter', q{SET vibepiper.progress = off; SET vibepiper.debug_point = 'worker.begun#2=wait';
+	my $starter = start_session($node, 'starter', q{SET vibepiper.progress = off; SET vibepiper.debug_point = 'worker.begun#2=wait';
 		SELECT asset, status FROM vibepiper.run('j', force => true)});
 	wait_for_point();
 	return $starter;
@@ -75,7 +53,7 @@ sub go_on { $node->safe_psql('postgres', q{COMMIT PREPARED 'point'}); return; }
 sub joiner
 {
 	my ($name) = @_;
-	my $joiner = session($name, q{SET vibepiper.progress = off; SELECT asset, status FROM vibepiper.run('j', force => true, overlap => 'join')});
+	my $joiner = start_session($node, $name, q{SET vibepiper.progress = off; SELECT asset, status FROM vibepiper.run('j', force => true, overlap => 'join')});
 	wait_for_waiter($name);
 	return $joiner;
 }
@@ -89,8 +67,9 @@ sub end_session
 
 sub last_run
 {
-	return $node->safe_psql('postgres', q{SELECT vibepiper.wait_run(max(run_id)) || coalesce(': ' || max(error) FILTER (WHERE run_id = last), '')
-		FROM (SELECT run_id, error, max(run_id) OVER () AS last FROM vibepiper.runs) r});
+	# a snapshot from before its end doesn't see why it ended
+	$node->safe_psql('postgres', q{SELECT vibepiper.wait_run(max(run_id)) FROM vibepiper.runs});
+	return $node->safe_psql('postgres', q{SELECT status || coalesce(': ' || error, '') FROM vibepiper.runs ORDER BY run_id DESC LIMIT 1});
 }
 
 sub runs { return $node->safe_psql('postgres', 'SELECT count(*) FROM vibepiper.runs'); }
@@ -148,7 +127,7 @@ my $before = runs();
 # wait_run() keeps no run alive
 {
 	my $starter = start_run();
-	my $waiter = session('waiter', 'SELECT vibepiper.wait_run(max(run_id)) FROM vibepiper.runs');
+	my $waiter = start_session($node, 'waiter', 'SELECT vibepiper.wait_run(max(run_id)) FROM vibepiper.runs');
 	wait_for_waiter('waiter');
 	end_session('terminate', $starter);
 	is(ended($waiter), "cancelled\n", 'who only watches sees that it was cancelled');
@@ -159,7 +138,7 @@ my $before = runs();
 {
 	my $starter = start_run();
 	$starter->{run}->kill_kill;
-	wait_until('the run has ended', q{NOT EXISTS (SELECT FROM vibepiper.run_progress)});
+	wait_until($node, 'the run has ended', q{NOT EXISTS (SELECT FROM vibepiper.run_progress)});
 	is(last_run(), 'cancelled: its caller was cancelled or has gone', 'the run of a client that was killed is cancelled');
 	go_on();
 	is(seen(), '4 4 of 6', 'nothing was published');
@@ -170,8 +149,8 @@ is(runs() - $before, 6, 'six runs in all');
 # callers at the same instant: while one's run is being started, others join it or are refused
 {
 	$node->safe_psql('postgres', q{BEGIN; LOCK TABLE vibepiper.run IN SHARE MODE; PREPARE TRANSACTION 'rows'});
-	my @callers = map { session("caller$_", q{SET vibepiper.progress = off; SELECT asset, status FROM vibepiper.run('j', force => true, overlap => 'join')}) } 1 .. 3;
-	wait_until('a run is being started', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+	my @callers = map { start_session($node, "caller$_", q{SET vibepiper.progress = off; SELECT asset, status FROM vibepiper.run('j', force => true, overlap => 'join')}) } 1 .. 3;
+	wait_until($node, 'a run is being started', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE NOT l.granted AND l.relation = 'vibepiper.run'::regclass AND a.backend_type = 'vibepiper leader')});
 	wait_for_waiter("caller$_") for 1 .. 3;
 	my ($rc, $out, $err) = $node->psql('postgres', q{SELECT vibepiper.run('j', force => true, overlap => 'refuse')});
@@ -181,7 +160,7 @@ is(runs() - $before, 6, 'six runs in all');
 	is(scalar(grep { $_ eq $both } @results), 3, 'all get the result') or diag("@results");
 	is(runs() - $before, 7, 'it was one run');
 }
-wait_until('all processes are gone', q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper %')});
+wait_until_processes_are_gone($node);
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vibepiper.run_progress'), 0, 'and nothing is left in shared memory');
 
 $node->stop;

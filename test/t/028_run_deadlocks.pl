@@ -3,9 +3,11 @@
 # these waits, and finds himself.
 use strict;
 use warnings;
-use IPC::Run;
+use FindBin;
+use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions;
 use Test::More;
 
 # Nobody looks, but who is told to.
@@ -27,36 +29,18 @@ $node->safe_psql('postgres', q{
 	SELECT vibepiper.define_asset('p1.a', 'SELECT public.look_y() AS v'), vibepiper.define_asset('p2.a', 'SELECT public.look_x() AS v');
 });
 
-# A psql in the background that runs a pipeline in a transaction.
-sub session
+# In the background: a transaction, in which a run shows no progress.
+sub transaction
 {
 	my (@statements) = @_;
-	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
-			map { ('-c', $_) } 'SET vibepiper.progress = off', 'BEGIN', @statements, 'COMMIT' ],
-		'<', \undef, '>', \$out, '2>', \$err);
-	return { run => $run, out => \$out, err => \$err };
-}
-
-sub ended
-{
-	my ($session) = @_;
-	$session->{run}->finish;
-	return ${ $session->{out} } . ${ $session->{err} };
-}
-
-sub wait_until
-{
-	my ($what, $condition) = @_;
-	$node->poll_query_until('postgres', "SELECT $condition") or die "never came: $what";
-	return;
+	return start_session($node, 'transaction', 'SET vibepiper.progress = off', 'BEGIN', @statements, 'COMMIT');
 }
 
 # A worker waits for the lock of the table.
 sub wanted
 {
 	my ($table) = @_;
-	wait_until("a worker that wants $table", qq{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+	wait_until($node, "a worker that wants $table", qq{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE l.relation = '$table'::regclass AND NOT l.granted AND a.backend_type = 'vibepiper worker')});
 	return;
 }
@@ -65,7 +49,7 @@ my $run_p1 = q{SELECT asset, status FROM vibepiper.run('p1', force => true)};
 my $run_p2 = q{SELECT asset, status FROM vibepiper.run('p2', force => true)};
 sub last_run
 {
-	wait_until('no run is in progress', q{NOT EXISTS (SELECT FROM vibepiper.run_progress)});
+	wait_until($node, 'no run is in progress', q{NOT EXISTS (SELECT FROM vibepiper.run_progress)});
 	return $node->safe_psql('postgres', "SELECT status || coalesce(': ' || error, '') FROM vibepiper.runs WHERE pipeline = '$_[0]' ORDER BY run_id DESC LIMIT 1");
 }
 
@@ -73,7 +57,7 @@ sub last_run
 {
 	my $caller = $node->background_psql('postgres', on_error_stop => 0);
 	$caller->query_safe(q{SET vibepiper.progress = off; SET deadlock_timeout = '20ms'; BEGIN; LOCK x});
-	my $other = session('LOCK y', $run_p2);
+	my $other = transaction('LOCK y', $run_p2);
 	wanted('x');
 	is($caller->query($run_p1), '', 'two callers: no result');
 	like($caller->{stderr}, qr/ERROR:  deadlock detected: the run waits for a lock of its own caller\s+DETAIL:  A process of the run waits for AccessShareLock on relation public\.y/,
@@ -94,8 +78,8 @@ sub last_run
 	my $run = $node->safe_psql('postgres', q{SELECT run_id FROM vibepiper.run('p2', force => true, wait => false)});
 	wanted('x');
 	$node->safe_psql('postgres', q{ALTER DATABASE postgres RESET deadlock_timeout});
-	my $between = session('LOCK y', q{SELECT vibepiper.define_asset('p2.b', 'SELECT 1 AS one')});
-	wait_until('a session that waits for the pipeline', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+	my $between = transaction('LOCK y', q{SELECT vibepiper.define_asset('p2.b', 'SELECT 1 AS one')});
+	wait_until($node, 'a session that waits for the pipeline', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE l.classid = 'vibepiper.pipeline'::regclass AND NOT l.granted AND a.backend_type = 'client backend')});
 	is($started->query_safe("SET vibepiper.progress = off; $run_p1"), 'p1.a|built', 'three: the caller gets his result');
 	$started->query_safe('COMMIT');
@@ -106,7 +90,7 @@ sub last_run
 		qr/^40P01 deadlock detected: asset p2\.a waits for AccessShareLock on relation public\.x, and who holds it for this run$/, 'and says why');
 }
 
-wait_until('no process is left', q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'vibepiper %')});
+wait_until_processes_are_gone($node);
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks WHERE classid = 'vibepiper.pipeline'::regclass}), '0', 'no lock is left');
 $node->stop;
 done_testing();

@@ -8,7 +8,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('freshness');
 $node->init(allows_streaming => 'logical');
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nmax_prepared_transactions = 5\nmax_worker_processes = 16\nrestart_after_crash = on");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nvibepiper.keeper = off\nmax_prepared_transactions = 5\nmax_worker_processes = 16\nrestart_after_crash = on");
 $node->start;
 
 my $publisher = PostgreSQL::Test::Cluster->new('publisher');

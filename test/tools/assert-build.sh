@@ -46,16 +46,19 @@ fetch() {
 	local package
 	for package in $(package_versions); do
 		version=$(tr -d '~' <<< "${package%-*}")
-		[ ! -d "$cache/assert-$version" ] || return 0
+		[ ! -d "$(kept)" ] || return 0
 		note "fetching the source package $package"
 		! quietly private_apt apt-get source --download-only "postgresql-$major=$package" || return 0
 	done
 	return 1
 }
 
+# Where a build of this version by this script is kept.
+kept() { echo "$cache/assert-$version-$recipe"; }
+
 # Without a source, an older build will do.
 kept_version() {
-	version=$(cd "$cache" && ls -d "assert-$major"[!0-9]* 2> /dev/null | sed -n '1s/^assert-//p')
+	version=$(cd "$cache" && ls -d "assert-$major"[!0-9]*"-$recipe" 2> /dev/null | sed -n "1s/^assert-\(.*\)-$recipe\$/\1/p")
 	[ -n "$version" ]
 }
 
@@ -67,19 +70,20 @@ build() {
 	quietly ./configure --prefix="$2" --enable-cassert --enable-debug --enable-tap-tests \
 		--without-readline --without-zlib --without-icu CFLAGS="-O1 -w"
 	quietly make -s -j"$(jobs)" all
-	for folder in . src/test/regress src/test/isolation src/test/perl contrib/postgres_fdw; do
+	for folder in . src/test/regress src/test/isolation src/test/perl contrib/file_fdw contrib/postgres_fdw; do
 		quietly make -s -j"$(jobs)" -C "$folder" install DESTDIR="$work/installed"
 	done
 }
 
 need build tap > /dev/null
+recipe=$(cksum < assert-build.sh | cut -d ' ' -f 1)
 version=$("$PG_CONFIG" --version | awk '{ print $2 }')
 major=${version%%[!0-9]*}
 mkdir -p "$1"
 cache=$(cd "$1" && pwd)
 exec 9> "$cache/assert.lock"
 flock 9
-if [ ! -d "$cache/assert-$version" ]; then
+if [ ! -d "$(kept)" ]; then
 	need source
 	work=$cache/new-assert
 	rm -rf "$work"
@@ -90,11 +94,11 @@ if [ ! -d "$cache/assert-$version" ]; then
 	prepare_apt
 	fetch || kept_version || unavailable "no repository of this machine has the source of PostgreSQL $major"
 fi
-if [ ! -d "$cache/assert-$version" ]; then
+if [ ! -d "$(kept)" ]; then
 	note "compiling PostgreSQL $version with assertions enabled"
 	tar -xf postgresql-*.orig.tar.*[2z]
-	build "$(echo "$work"/source/postgresql-*/)" "$cache/assert-$version" 9>&-
+	build "$(echo "$work"/source/postgresql-*/)" "$(kept)" 9>&-
 	rm -rf "$cache"/assert-[0-9]*
-	mv "$work/installed/$cache/assert-$version" "$cache/assert-$version"
+	mv "$work/installed/$(kept)" "$(kept)"
 fi
-echo "$cache/assert-$version"
+kept

@@ -117,7 +117,7 @@ in_chroot() {
 	prepare "${command[@]}" ||
 		{ not_run "$v" "$last_line"; return; }
 	check "$v" $((SECONDS - start)) as_root ./debian-root.sh check "$cache" "$v" \
-		WERROR=yes SOURCES=no TESTS="${TESTS:-}" RESULTS="$(results_of "$v")"
+		WERROR=yes BRIEF=yes TESTS="${TESTS:-}" RESULTS="$(results_of "$v")"
 }
 
 with_assertions() {
@@ -134,7 +134,7 @@ with_assertions() {
 	# because of the installation.
 	cp -R "$last_line" "$prefix"
 	copy_tree "$work/tree"
-	check assert $((SECONDS - start)) env WERROR=yes SOURCES=no RESULTS="$(results_of assert)" \
+	check assert $((SECONDS - start)) env WERROR=yes BRIEF=yes RESULTS="$(results_of assert)" \
 		PG_CONFIG="$prefix/bin/pg_config" LD_LIBRARY_PATH="$prefix/lib" "$work/tree/test/tools/check.sh"
 	rm -rf "$prefix" "$work/tree"
 }

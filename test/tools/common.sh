@@ -26,8 +26,12 @@ quietly() {
 
 # ---- packages
 
-pg_config_works() { have "$PG_CONFIG" && [ -f "$("$PG_CONFIG" --pgxs 2> /dev/null)" ]; }
-pg_server_works() { pg_config_works && [ -x "$("$PG_CONFIG" --bindir)/initdb" ]; }
+# a pg_config may come with client libraries alone
+pg_config_works() { have "$PG_CONFIG" && "$PG_CONFIG" --version > /dev/null 2>&1; }
+pg_server_works() {
+	pg_config_works && [ -x "$("$PG_CONFIG" --bindir)/initdb" ] && [ -f "$("$PG_CONFIG" --pgxs)" ] &&
+		[ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ]
+}
 
 # The Debian packages of the server: of the version that is partly there, else
 # of the distribution's own.

@@ -59,7 +59,7 @@ saved=$server_dir/vibepiper.so.saved
 [ ! -f "$library" ] || cp -p "$library" "$saved"
 build_and_install "$server_dir/tree" COPT="-O0 --coverage" SHLIB_LINK=--coverage
 give_to_server_user "$server_dir/tree"
-server_start
+server_start "$root/test/tools/regress.conf"
 run_suites
 counts=$(summary) || { echo "$counts"; die "coverage counts only if the tests pass"; }
 echo "$counts"

@@ -45,6 +45,7 @@ server_prepare() {
 	export TMPDIR="$server_dir/tmp"
 }
 
+# server_start [FILE...]: with the settings in these files, too.
 server_start() {
 	local bin
 	bin=$("$PG_CONFIG" --bindir)
@@ -53,7 +54,7 @@ server_start() {
 	{
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$server_dir/socket'"
-		cat "$root/test/tools/server.conf"
+		cat "$root/test/tools/server.conf" "$@"
 		[ -z "${SERVER_CONF:-}" ] || cat "$SERVER_CONF"
 	} >> "$server_dir/data/postgresql.conf"
 	as_server_user "$bin/pg_ctl" -s -w -D "$server_dir/data" -l "$server_dir/server.log" start > /dev/null ||

@@ -6,8 +6,13 @@ passed=0
 failed=0
 failures=()
 
+# TAP tests of minutes; begun first.
+longest=(020_many_assets 023_run_deaths 009_crash_points)
+
 pass() { passed=$((passed + 1)); echo "ok        $1"; }
-fail() { failed=$((failed + 1)); failures+=("$1"); echo "NOT OK    $1"; }
+
+# fail NAME [WHY]: WHY is said once more at the end, where it isn't overlooked.
+fail() { failed=$((failed + 1)); failures+=("    $1${2:+$'\n'$(head -n 30 <<< "$2" | sed 's/^/        /')}"); echo "NOT OK    $1"; }
 
 # check NAME COMMAND...: a check that is one command.
 check() {
@@ -56,60 +61,40 @@ regress_results() {
 		$1 == "not" && $2 == "ok" { print "no", $5 }' "$1"
 }
 
-# regress_suite KIND PROGRAM DATABASE NAME...
-regress_suite() {
-	local kind=$1 program=$2 database=$3 tree=$server_dir/tree out log rc=0 results result name
-	shift 3
+# report_suite KIND NAME...: how pg_regress or pg_isolation_regress went.
+report_suite() {
+	local kind=$1 out=$server_dir/results/$1 results result name rc
+	shift
 	[ $# -gt 0 ] || return 0
-	out=$server_dir/results/$kind
-	log=$out/output.log
-	as_server_user mkdir -p "$out"
-	# shellcheck disable=SC2086
-	in_group "$log" as_server_user "$program" --inputdir="$tree/test" --outputdir="$out" \
-		--bindir="$("$PG_CONFIG" --bindir)" --dbname="$database" ${TEST_DB_OPTS:-} "$@" || rc=$?
-	results=$(regress_results "$log")
+	rc=$(cat "$out/rc" 2> /dev/null || echo 2)
+	results=$(regress_results "$out/output.log") || results=
 	for name; do
 		result=$(grep -E "^(ok|no) $name\$" <<< "$results") || result="no result"
 		case $result in
 			"ok $name") pass "$kind/$name" ;;
-			"no $name") fail "$kind/$name" ;;
+			"no $name") fail "$kind/$name" "$(awk -v file="/$name.out" '/^diff / { on = index($0, file) } on' "$out/regression.diffs")" ;;
 			*) fail "$kind/$name (did not run)"; rc=2 ;;
 		esac
 	done
-	[ $rc = 0 ] || show_failure "$out" $rc
+	[ "$rc" = 0 ] || show_failure "$out" "$rc"
 }
 
 show_failure() {
 	local out=$1 rc=$2
 	if [ -s "$out/regression.diffs" ]; then cat "$out/regression.diffs"
-	else cat "$out/output.log"; fi
+	else cat "$out/output.log" 2> /dev/null || echo "(it was not begun)"; fi
 	[ "$rc" -lt 2 ] || { echo "-- end of the server's log:"; tail -n 40 "$server_dir/server.log"; }
 }
 
-# tap_suite NAME...: a file counts as one test.  They wait more than they
-# compute, so two run at a time, each with servers of its own.
-tap_suite() {
-	local pgxs name rc log
-	[ $# -gt 0 ] || return 0
-	pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../..
-	for name; do as_server_user mkdir -p "$server_dir/results/tap/$name"; done
-	cd "$server_dir/tree/test"
-	# shellcheck disable=SC2016
-	in_group - as_server_user env TAP_RESULTS="$server_dir/results/tap" TAP_LIB="$pgxs/src/test/perl" \
-		PG_REGRESS="$pgxs/src/test/regress/pg_regress" PGPORT=65432 sh -c '
-			printf "%s\n" "$@" | xargs -P 2 -I NAME sh -c "
-				out=\$TAP_RESULTS/NAME rc=0
-				export TESTDIR=\$out TESTDATADIR=\$out/tmp_check TESTLOGDIR=\$out/tmp_check/log
-				prove -I \"\$TAP_LIB\" t/NAME.pl > \$out/output.log 2>&1 || rc=\$?
-				echo \$rc > \$out/rc
-				echo \"-- tap/NAME has ended\""' sh "$@" || true
-	cd "$server_dir"
+# report_tap NAME...: a file counts as one test.
+report_tap() {
+	local name rc log
 	for name; do
 		log=$server_dir/results/tap/$name/output.log
 		rc=$(cat "$server_dir/results/tap/$name/rc" 2> /dev/null || echo 1)
 		if [ "$rc" != 0 ]; then
-			fail "tap/$name"
-			cat "$log"
+			fail "tap/$name" "$(grep '^#' "$log" 2> /dev/null)"
+			cat "$log" 2> /dev/null || echo "(it was not begun)"
 			tail -n 15 "$server_dir/results/tap/$name"/tmp_check/log/regress_log_* 2> /dev/null || true
 		elif grep -q 'skipped:' "$log"; then
 			echo "skipped   tap/$name: $(sed -n 's/.*skipped: *//p' "$log" | head -n 1)"
@@ -120,31 +105,56 @@ tap_suite() {
 	done
 }
 
+# is_listed NAME NAME...: among the others?
+is_listed() {
+	local name=$1 other
+	shift
+	for other; do [ "$other" != "$name" ] || return 0; done
+	return 1
+}
+
+# Has it nothing to do with the server's version, and only that is asked for?
+is_left_out() { [ "${BRIEF:-}" = yes ] && [ -z "${TESTS:-}" ] && [ "$1" = 020_many_assets ]; }
+
 # All suites, against a copy of the tree that the server's user can read.
+# pg_regress's go on beside TAP tests, each of which has servers of its own:
+# three at a time keep two processors busy.
 run_suites() {
-	local pgxs tap=() file
-	pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../..
+	local jobs=() tap=() file name regress isolation
 	[ -d "$server_dir/tree" ] || copy_tree "$server_dir/tree"
 	mkdir "$server_dir/results"
 	give_to_server_user "$server_dir/tree" "$server_dir/results"
-	for file in "$root"/test/t/*.pl; do
-		[ ! -e "$file" ] || tap+=("$(basename "$file" .pl)")
+	for file in "${longest[@]}" "$root"/test/t/*.pl; do
+		name=$(basename "$file" .pl)
+		is_listed "$name" ${tap[@]+"${tap[@]}"} || is_left_out "$name" || tap+=("$name")
 	done
 	# shellcheck disable=SC2046,SC2086
 	{
-		regress_suite regress "$pgxs/src/test/regress/pg_regress" contrib_regression $(wanted ${REGRESS:-})
-		regress_suite isolation "$pgxs/src/test/isolation/pg_isolation_regress" isolation_regression $(wanted ${ISOLATION:-})
-		tap_suite $(wanted ${tap[@]+"${tap[@]}"})
+		regress=$(wanted ${REGRESS:-} | xargs)
+		isolation=$(wanted ${ISOLATION:-} | xargs)
+		read -r -a tap <<< "$(wanted ${tap[@]+"${tap[@]}"} | xargs)"
+	}
+	[ -z "$regress$isolation" ] || jobs+=(suites)
+	jobs+=(${tap[@]+"${tap[@]}"})
+	[ ${#jobs[@]} -gt 0 ] || { echo "TESTS names no test"; return 0; }
+	# shellcheck disable=SC2016
+	in_group - as_server_user env RESULTS_DIR="$server_dir/results" TREE="$server_dir/tree" \
+		PGXS_DIR="$(dirname "$("$PG_CONFIG" --pgxs)")/../.." BINDIR="$("$PG_CONFIG" --bindir)" \
+		DB_OPTS="${TEST_DB_OPTS:-}" REGRESS_WANTED="$regress" ISOLATION_WANTED="$isolation" \
+		sh -c 'printf "%s\n" "$@" | xargs -P 3 -I NAME "$TREE/test/tools/test-job.sh" NAME' sh ${jobs[@]+"${jobs[@]}"} || true
+	# shellcheck disable=SC2086
+	{
+		report_suite regress $regress
+		report_suite isolation $isolation
+		report_tap ${tap[@]+"${tap[@]}"}
 	}
 	check "server stops in time" server_stop fast
-	crash_report
+	check "no crash in the server's log" no_crash
 	save_results
 }
 
-# A crash shows here even if no test noticed it.
-crash_report() {
-	! grep -E 'PANIC:|TRAP: |was terminated by signal' "$server_dir/server.log" || echo "-- above: crashes in the server's log"
-}
+# A crash is a failure even if no test noticed it.
+no_crash() { [ -f "$server_dir/server.log" ] && ! grep -E 'PANIC:|TRAP: |was terminated by signal' "$server_dir/server.log"; }
 
 # RESULTS=folder keeps what the tests wrote, to compare or to accept.
 save_results() {
@@ -158,7 +168,7 @@ save_results() {
 summary() {
 	[ "${1:-0}" -lt 128 ] || echo "interrupted"
 	if [ $((passed + failed)) = 0 ]; then echo "no test ran"
-	elif [ $failed -gt 0 ]; then printf '%s\n' "failed:" "${failures[@]/#/    }"; fi
+	elif [ $failed -gt 0 ]; then printf '%s\n' "failed:" "${failures[@]}"; fi
 	echo "$passed passed, $failed failed"
 	[ $failed = 0 ] && [ $passed -gt 0 ]
 }

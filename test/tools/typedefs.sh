@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 cd "$root"
-pg_config_works || need build
+pg_server_works || need build
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,0 +1,91 @@
+-- What isn't followed makes an asset stale at every run, unless cache_ttl says
+-- how long a result is good
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS vibepiper;
+SET vibepiper.progress = off;
+CREATE SCHEMA fu_src;
+CREATE TABLE fu_src.t (id int, at timestamp);
+INSERT INTO fu_src.t VALUES (1, '2020-01-01'), (2, '2020-01-02');
+CREATE SEQUENCE fu_src.s;
+CREATE FUNCTION fu_src.marked_volatile() RETURNS int LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION fu_src.says_stable() RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN random() >= 0; END';
+CREATE FUNCTION fu_src.clock() RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN current_date IS NOT NULL; END';
+CREATE FUNCTION fu_src.body() RETURNS bool LANGUAGE sql STABLE BEGIN ATOMIC SELECT now() IS NOT NULL; END;
+CREATE FUNCTION fu_src.indirect() RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN fu_src.clock(); END';
+CREATE FUNCTION fu_src.dynamic() RETURNS int LANGUAGE plpgsql STABLE AS $$
+DECLARE n int;
+BEGIN
+	EXECUTE 'SELECT ' || 'fu_src.marked_volatile' || '()' INTO n;
+	RETURN n;
+END $$;
+-- a word that isn't called isn't a call
+CREATE FUNCTION fu_src.steady() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE now int := 1; age bigint;
+BEGIN
+	SELECT count(*) + now INTO age FROM fu_src.t;
+	RETURN age;
+END $$;
+CREATE FUNCTION fu_src.policy_setting() RETURNS int LANGUAGE sql STABLE AS $$ SELECT coalesce(current_setting('fu.n', true), '1')::int $$;
+CREATE FUNCTION fu_src.catalog() RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT count(*) = 0 FROM pg_class); END';
+CREATE FUNCTION fu_src.sequence() RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT last_value = 0 FROM fu_src.s); END';
+CREATE FUNCTION fu_src.runs() RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT count(*) = 0 FROM vibepiper.runs); END';
+CREATE FUNCTION fu_src.found() RETURNS bool LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN to_regclass('fu_src.nothing') IS NULL; END $$;
+CREATE VIEW fu_src.v AS SELECT id, at > now() AS future FROM fu_src.t;
+SELECT vibepiper.define_pipeline('fu');
+SELECT asset, change FROM vibepiper.define_assets('fu', '[
+	{"name": "steady", "query": "SELECT id, fu_src.steady() AS n FROM fu_src.t"},
+	{"name": "random", "query": "SELECT random() > 2 AS never FROM fu_src.t"},
+	{"name": "clock", "query": "SELECT id FROM fu_src.t WHERE at < now()"},
+	{"name": "today", "query": "SELECT CURRENT_DATE >= at AS past FROM fu_src.t"},
+	{"name": "age", "query": "SELECT age(at) IS NULL AS n FROM fu_src.t"},
+	{"name": "session", "query": "SELECT SESSION_USER IS NULL AS n"},
+	{"name": "setting", "query": "SELECT fu_src.policy_setting() AS n"},
+	{"name": "pid", "query": "SELECT pg_backend_pid() = 0 AS n"},
+	{"name": "catalog", "query": "SELECT fu_src.catalog() AS n"},
+	{"name": "sequence", "query": "SELECT fu_src.sequence() AS n"},
+	{"name": "member", "query": "SELECT pg_has_role(''pg_monitor'', ''pg_read_all_stats'', ''MEMBER'') AS m"},
+	{"name": "right", "query": "SELECT has_table_privilege(''pg_monitor'', ''fu_src.t'', ''SELECT'') AS r"},
+	{"name": "found", "query": "SELECT to_regclass(''fu_src.nothing'') IS NULL AS n"},
+	{"name": "named", "query": "SELECT (id + 1000000)::regclass::text AS n FROM fu_src.t"},
+	{"name": "in_text", "query": "SELECT fu_src.found() AS n"},
+	{"name": "typed", "query": "SELECT pg_typeof(id) = ''int''::regtype AS n FROM fu_src.t"},
+	{"name": "runs", "query": "SELECT fu_src.runs() AS n"},
+	{"name": "sample", "query": "SELECT id FROM fu_src.t TABLESAMPLE BERNOULLI (100)"},
+	{"name": "sample2", "query": "SELECT id FROM fu_src.t TABLESAMPLE BERNOULLI (100) REPEATABLE (1)"},
+	{"name": "view", "query": "SELECT id, future FROM fu_src.v"},
+	{"name": "marked", "query": "SELECT fu_src.marked_volatile() AS n"},
+	{"name": "says_stable", "query": "SELECT fu_src.says_stable() AS n"},
+	{"name": "indirect", "query": "SELECT fu_src.indirect() AS n"},
+	{"name": "body", "query": "SELECT fu_src.body() AS n"},
+	{"name": "dynamic", "query": "SELECT fu_src.dynamic() AS n"},
+	{"name": "limited", "query": "SELECT random() > 2 AS never FROM fu_src.t", "cache_ttl": "1 day"},
+	{"name": "lazy", "query": "SELECT random() > 2 AS never FROM fu_src.t", "lazy": true},
+	{"name": "of_lazy", "query": "SELECT never FROM lazy"},
+	{"name": "after", "query": "SELECT count(*) AS n FROM clock"}]');
+SELECT count(*) FROM vibepiper.run('fu') WHERE status = 'built';
+SELECT asset, action, reason FROM vibepiper.plan('fu') ORDER BY asset;
+-- the same rows: downstream is left alone
+SELECT status, count(*) FROM vibepiper.run('fu') GROUP BY 1 ORDER BY 1;
+SELECT status, count(*) FROM vibepiper.run('fu', parallel => false) GROUP BY 1 ORDER BY 1;
+-- a row of a source is a change as always
+INSERT INTO fu_src.t VALUES (3, '2020-01-03');
+SELECT action, reason FROM vibepiper.plan('fu', 'limited');
+SELECT status, reason FROM vibepiper.run('fu', 'limited');
+
+-- Foreign tables, as partitions, too
+CREATE EXTENSION IF NOT EXISTS file_fdw;
+CREATE SERVER fu_files FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE fu_src.foreign_rows (line text) SERVER fu_files OPTIONS (filename 'PG_VERSION');
+CREATE TABLE fu_src.part (line text) PARTITION BY LIST (line);
+CREATE TABLE fu_src.part1 PARTITION OF fu_src.part FOR VALUES IN ('1');
+ALTER TABLE fu_src.part ATTACH PARTITION fu_src.foreign_rows DEFAULT;
+SELECT vibepiper.define_asset('fu.of_foreign', 'SELECT count(*) AS n FROM fu_src.foreign_rows');
+SELECT vibepiper.define_asset('fu.of_part', 'SELECT count(*) AS n FROM fu_src.part');
+SELECT vibepiper.define_asset('fu.of_foreign_ttl', 'SELECT count(*) AS n FROM fu_src.foreign_rows', cache_ttl => '1 h');
+SELECT count(*) FROM vibepiper.run('fu', 'of_foreign of_part of_foreign_ttl') WHERE status = 'built';
+SELECT asset, action, reason FROM vibepiper.plan('fu', 'of_foreign of_part of_foreign_ttl');
+
+RESET vibepiper.progress;
+SELECT vibepiper.drop_pipeline('fu', cascade => true);
+DROP SCHEMA fu, fu_src CASCADE;
+DROP SERVER fu_files;
