@@ -187,8 +187,10 @@ with_children(Oid relid)
 static void
 track(Oid relid)
 {
-	if (!vp_ring_track(RelationRelationId, relid) && vp_ring_sweep() > 0)
-		(void) vp_ring_track(RelationRelationId, relid);
+	if (vp_ring_track(RelationRelationId, relid))
+		return;
+	(void) vp_ring_sweep();		/* or somebody else did, just before */
+	(void) vp_ring_track(RelationRelationId, relid);
 }
 
 /* Remember one source with its children. */

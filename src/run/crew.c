@@ -222,7 +222,8 @@ vp_crew_collect(Leader *leader, void (*ended) (int node))
 			if (node >= 0)
 				give_back(leader, node);
 			node = -1;
-			note_stillborn(leader);
+			if (leader->stop == GO_ON)	/* else it may be our doing */
+				note_stillborn(leader);
 		}
 		if (gone && node >= 0 &&
 			vp_board_task(leader->map.board, node)->status == VP_TASK_WAITING)

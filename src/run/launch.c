@@ -479,7 +479,7 @@ raise_refusal(const VpPipeline *pipeline, bool starting)
 	int64		run_id = 0;
 
 	vp_live_lock();
-	index = vp_live_find_pipeline(pipeline->id);
+	index = vp_live_find_pipeline(pipeline->id, false);
 	if (index >= 0)
 		run_id = vp_live_run(index)->run_id;
 	vp_live_unlock();
@@ -520,12 +520,15 @@ run_nothing(VpPipeline *pipeline, const VpRunOptions *options)
 	return tasks->result;
 }
 
-/* The run that is in progress, as another waiter; false if there is none. */
+/*
+ * The run that is in progress, as another waiter; false if there is none, or it
+ * was asked to stop: the caller wants a result.
+ */
 static bool
 join(Waiter *waiter, const VpPipeline *pipeline)
 {
 	vp_live_lock();
-	waiter->index = vp_live_find_pipeline(pipeline->id);
+	waiter->index = vp_live_find_pipeline(pipeline->id, true);
 	if (waiter->index >= 0)
 	{
 		waiter->run = vp_live_run(waiter->index);
@@ -606,8 +609,9 @@ join_starting(Waiter *waiter, const VpLiveId *id)
 		while (!begun && !gone)
 		{
 			vp_live_lock();
-			begun = waiter->run->phase > VP_LIVE_CLAIMED;
-			gone = !begun && waiter->run->waiters == 0;
+			gone = waiter->run->cancel ||
+				(waiter->run->phase == VP_LIVE_CLAIMED && waiter->run->waiters == 0);
+			begun = !gone && waiter->run->phase > VP_LIVE_CLAIMED;
 			waiter->run->waiters += begun;
 			vp_live_unlock();
 			waiter->counted = begun;
@@ -628,7 +632,7 @@ is_kept(int32 pipeline_id)
 	bool		running;
 
 	vp_live_lock();
-	running = vp_live_find_pipeline(pipeline_id) >= 0;
+	running = vp_live_find_pipeline(pipeline_id, false) >= 0;
 	vp_live_unlock();
 	return !running && vp_wanted_has_pipeline(pipeline_id);
 }
@@ -644,8 +648,9 @@ launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, boo
 	bool		free = pass_gate(pipeline, false);
 	VpRunResult *result = NULL;
 
-	if (!free && is_kept(pipeline->id))
-		free = pass_gate(pipeline, true);
+	/* if it was the keeper, it has gone, or will soon */
+	if (!free)
+		free = pass_gate(pipeline, is_kept(pipeline->id));
 	if (!free && overlap == VP_OVERLAP_REFUSE)
 		raise_refusal(pipeline, false);
 	if (!free && wait)

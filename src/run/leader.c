@@ -293,13 +293,15 @@ lock_pipeline(void)
 
 	leader.lock_class = vp_extension_required()->pipeline;
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, leader.lock_class, leader.pipeline_id, 0);
-	if (LockAcquire(&tag, ExclusiveLock, true,
-					leader.options.refuse &&
-					!vp_wanted_has_pipeline(leader.pipeline_id)) == LOCKACQUIRE_NOT_AVAIL)
+
+	/* a keeper may come or go between the question and the attempt */
+	for (int i = 0; i < 2 && !leader.locked; i++)
+		leader.locked = LockAcquire(&tag, ExclusiveLock, true, leader.options.refuse &&
+									!vp_wanted_has_pipeline(leader.pipeline_id)) != LOCKACQUIRE_NOT_AVAIL;
+	if (!leader.locked)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("another run of the pipeline was faster")));
-	leader.locked = true;
 }
 
 /* The pipeline as it is now, in the leader's memory. */
@@ -660,7 +662,7 @@ attempt(void)
 	vp_session_commit_asynchronously();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	VP_POINT("leader.snapshot");
-	set_phase(VP_LIVE_LOADING);
+	enter_phase(VP_LIVE_LOADING);
 	vp_deadline_set(leader.deadline);
 	prepare_attempt(tick);
 	vp_deadline_clear();

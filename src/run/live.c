@@ -147,7 +147,7 @@ vp_live_find(int64 run_id)
 }
 
 int
-vp_live_find_pipeline(int32 pipeline_id)
+vp_live_find_pipeline(int32 pipeline_id, bool to_join)
 {
 	int			waiting = -1;
 
@@ -157,7 +157,7 @@ vp_live_find_pipeline(int32 pipeline_id)
 
 		if (run->serial == 0 || run->database != MyDatabaseId ||
 			run->pipeline_id != pipeline_id || run->phase < VP_LIVE_WAITING ||
-			run->phase >= VP_LIVE_ENDED)
+			run->phase >= VP_LIVE_ENDED || (to_join && run->cancel))
 			continue;
 		if (run->phase > VP_LIVE_WAITING)
 			return i;
@@ -187,7 +187,8 @@ vp_live_claim(int32 pipeline_id, bool only, VpLiveId *other)
 		if (run->serial == 0)
 			found = found == VP_LIVE_NONE_FREE ? i : found;
 		else if (only && run->pipeline_id == pipeline_id &&
-				 run->database == MyDatabaseId && run->phase < VP_LIVE_ENDED)
+				 run->database == MyDatabaseId && run->phase < VP_LIVE_ENDED &&
+				 !run->cancel)
 		{
 			found = VP_LIVE_BUSY;
 			other->index = i;

@@ -123,15 +123,16 @@ extern VpLiveWorker *vp_live_worker(int index);
 
 /*
  * Index of the run, or -1; under the lock.  Of a pipeline's, the one that has
- * begun, or else one that waits for that.
+ * begun, or else one that waits for that; to join, one that nobody has asked to
+ * stop.
  */
 extern int	vp_live_find(int64 run_id);
-extern int	vp_live_find_pipeline(int32 pipeline_id);
+extern int	vp_live_find_pipeline(int32 pipeline_id, bool to_join);
 
 /*
  * Claim a free one for a run of the pipeline: initialized, with one reference
  * and a serial.  If it is to be the only one of the pipeline's, none may have
- * been claimed that hasn't ended: else `other` says which.  Returns its index,
+ * been claimed that hasn't ended, nor been asked to stop: else `other` says which.  Returns its index,
  * or one of these:
  */
 #define VP_LIVE_NONE_FREE	(-1)

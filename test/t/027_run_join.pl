@@ -25,8 +25,9 @@ $node->safe_psql('postgres', q{SELECT count(*) FROM vibepiper.run('j', parallel 
 
 sub wait_for_point
 {
-	wait_until($node, 'a worker at the point', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE l.locktype = 'advisory' AND NOT l.granted AND a.backend_type = 'vibepiper worker')});
+	my ($kind) = @_;
+	wait_until($node, "a $kind at the point", qq{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE l.locktype = 'advisory' AND NOT l.granted AND a.backend_type = 'vibepiper $kind')});
 	return;
 }
 
@@ -40,11 +41,13 @@ sub wait_for_waiter
 # A prepared transaction holds the lock that the point waits for.
 sub start_run
 {
+	my ($point) = @_;
+	$point //= 'worker.begun#2';
 	$node->safe_psql('postgres', q{UPDATE src SET v = v + 1});
 	$node->safe_psql('postgres', q{BEGIN; SELECT pg_advisory_xact_lock(7617769); PREPARE TRANSACTION 'point'});
-	my $starter = start_session($node, 'starter', q{SET vibepiper.progress = off; SET vibepiper.debug_point = 'worker.begun#2=wait';
+	my $starter = start_session($node, 'starter', qq{SET vibepiper.progress = off; SET vibepiper.debug_point = '$point=wait';
 		SELECT asset, status FROM vibepiper.run('j', force => true)});
-	wait_for_point();
+	wait_for_point($point =~ /(\w+)/);
 	return $starter;
 }
 
@@ -146,8 +149,28 @@ my $before = runs();
 
 is(runs() - $before, 6, 'six runs in all');
 
+# a run that is being cancelled is nothing to join: what it would say isn't what a
+# caller wants who comes now
+for my $wait ('true', 'false')
+{
+	my $starter = start_run('leader.computed');
+	my $in_progress = $node->safe_psql('postgres', 'SELECT max(run_id) FROM vibepiper.runs');
+	end_session('terminate', $starter);
+	my $joiner = start_session($node, 'late', qq{SET vibepiper.progress = off; SELECT @{[ $wait eq 'true' ? 'asset, ' : '' ]}status FROM vibepiper.run('j', force => true, overlap => 'join', wait => $wait)});
+	wait_until($node, 'the next one waits for the pipeline', q{EXISTS (SELECT FROM pg_locks WHERE classid = 'vibepiper.pipeline'::regclass AND NOT granted)});
+	my ($rc, $out, $err) = $node->psql('postgres', q{SELECT vibepiper.run('j', force => true, overlap => 'refuse')});
+	like($err, qr/ERROR:  run $in_progress of pipeline "j" is in progress/, 'it is still in the way of who refuses');
+	go_on();
+	is(ended($joiner), $wait eq 'true' ? $both : "running\n", "who joins then has a run of his own, wait => $wait");
+	is(last_run(), 'succeeded', 'that succeeds');
+	is($node->safe_psql('postgres', "SELECT status FROM vibepiper.runs WHERE run_id = $in_progress"), 'cancelled', 'the other was cancelled');
+	wait_until_processes_are_gone($node);
+}
+is(runs() - $before, 10, 'two by two');
+
 # callers at the same instant: while one's run is being started, others join it or are refused
 {
+	$node->safe_psql('postgres', q{UPDATE src SET v = v + 1});
 	$node->safe_psql('postgres', q{BEGIN; LOCK TABLE vibepiper.run IN SHARE MODE; PREPARE TRANSACTION 'rows'});
 	my @callers = map { start_session($node, "caller$_", q{SET vibepiper.progress = off; SELECT asset, status FROM vibepiper.run('j', force => true, overlap => 'join')}) } 1 .. 3;
 	wait_until($node, 'a run is being started', q{EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -158,7 +181,7 @@ is(runs() - $before, 6, 'six runs in all');
 	$node->safe_psql('postgres', q{COMMIT PREPARED 'rows'});
 	my @results = map { ended($_) } @callers;
 	is(scalar(grep { $_ eq $both } @results), 3, 'all get the result') or diag("@results");
-	is(runs() - $before, 7, 'it was one run');
+	is(runs() - $before, 11, 'it was one run');
 }
 wait_until_processes_are_gone($node);
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vibepiper.run_progress'), 0, 'and nothing is left in shared memory');
