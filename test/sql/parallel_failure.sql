@@ -200,7 +200,7 @@ BEGIN
     END;
     RETURN 2;
 END $$;
-SELECT vibepiper.define_asset('pf_time.stubborn', 'SELECT pf_src.stubborn() AS x', timeout => '0.1 s');
+SELECT vibepiper.define_asset('pf_time.stubborn', 'SELECT pf_src.stubborn() AS x', timeout => '3 s');
 SELECT asset, status, reason, error FROM vibepiper.run('pf_time', 'stubborn', on_failure => 'report');
 SELECT asset, status, reason, error FROM vibepiper.run('pf_time', 'stubborn', parallel => false, on_failure => 'report');
 SELECT vibepiper.drop_asset('pf_time.stubborn');
@@ -211,10 +211,10 @@ SELECT asset, status, reason, error FROM vibepiper.run('pf_time', 'unlimited', p
 SELECT vibepiper.drop_asset('pf_time.unlimited');
 -- of a run: nothing is published
 SELECT vibepiper.define_asset('pf_time.slow', 'SELECT pg_sleep(60)::text AS x');
-SELECT pf_src.sqlstate($$SELECT vibepiper.run('pf_time', '+after_it', force => true, timeout => '0.2 s')$$);
+SELECT pf_src.sqlstate($$SELECT vibepiper.run('pf_time', '+after_it', force => true, timeout => '2 s')$$);
 SELECT * FROM pf_src.last_run;
 SELECT asset, status, reason, error_sqlstate, error_message FROM pf_src.last_tasks;
-SELECT asset, status, reason, error FROM vibepiper.run('pf_time', '+after_it', force => true, timeout => '0.2 s', on_failure => 'report');
+SELECT asset, status, reason, error FROM vibepiper.run('pf_time', '+after_it', force => true, timeout => '2 s', on_failure => 'report');
 SELECT pf_src.sqlstate($$SELECT vibepiper.run('pf_time', '+after_it', force => true, parallel => false, timeout => '0.2 s')$$);
 SELECT pf_src.sqlstate($$SELECT vibepiper.run('pf_time', 'slow', force => true, parallel => false, timeout => '0.2 s')$$);
 SELECT run_id FROM vibepiper.run('pf_time', 'slow', timeout => '0.2 s', wait => false) \gset

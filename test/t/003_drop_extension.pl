@@ -7,7 +7,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('drop');
 $node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nautovacuum = off");
 $node->start;
 
 my @catalogs = qw(pg_class pg_proc pg_namespace pg_event_trigger pg_depend pg_shdepend pg_type pg_rewrite pg_attribute

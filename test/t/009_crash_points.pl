@@ -260,6 +260,7 @@ sub waits_for
 
 # Other sessions look while this one waits at the point; then it is cancelled
 my $holder = $node->background_psql('postgres');
+$holder->set_query_timer_restart();
 for my $i (0 .. $#points)
 {
 	my $point = $points[$i];

@@ -47,7 +47,7 @@ async function named_in_turn(reader, writer) {
 async function named_meanwhile(writer) {
     const readers = await Promise.all([1, 2, 3].map(connect));
     const first = await one(writer, 'SELECT n FROM n.a LIMIT 1');
-    let publishing = true;
+    let publishing = true, waiting = readers.length;
     const read = async (reader, key) => {
         const faults = [];
         let last = first, reads = 0;
@@ -56,18 +56,15 @@ async function named_meanwhile(writer) {
             const r = rows[0];
             if (rows.length !== 1 || r.a !== r.b || r.a !== r.max || r.v !== `v${key}` || r.a < last) faults.push(rows);
             last = r.a;
-            reads++;
+            if (++reads === 2) waiting--;
         } while (publishing);
-        return { faults, reads };
+        return { faults };
     };
     const reading = readers.map((reader, i) => read(reader, i + 1));
     let last;
-    for (let i = 0; i < 40; i++) last = await publish(writer);
+    for (let i = 0; i < 40 || waiting > 0; i++) last = await publish(writer);
     publishing = false;
-    for (const { faults, reads } of await Promise.all(reading)) {
-        is(faults, [], 'no runs mixed, none missed, none twice');
-        ok(reads > 1, 'there were reads', reads);
-    }
+    for (const { faults } of await Promise.all(reading)) is(faults, [], 'no runs mixed, none missed, none twice');
     for (const reader of readers) {
         is((await reader.query({ ...both, values: [5] })).rows[0].a, last, 'the last one is read in the end');
         await reader.end();

@@ -2,7 +2,7 @@
 // server connections.
 'use strict';
 const { Client } = require('pg');
-const { ok, is, error_of, main } = require('./checks');
+const { is, error_of, main } = require('./checks');
 
 async function connect() {
     const client = new Client();
@@ -13,7 +13,7 @@ async function connect() {
 const both = { name: 'both', text: 'SELECT a.n AS a, b.n AS b, a.v FROM n.a JOIN n.b USING (k) WHERE k = $1' };
 
 async function meanwhile(clients, writer) {
-    let publishing = true;
+    let publishing = true, waiting = clients.length;
     const read = async (client, key) => {
         const faults = [];
         let last = 0, reads = 0;
@@ -21,19 +21,16 @@ async function meanwhile(clients, writer) {
             const { rows } = await client.query({ ...both, values: [key] });
             if (rows.length !== 1 || rows[0].a !== rows[0].b || rows[0].v !== `v${key}` || rows[0].a < last) faults.push(rows);
             last = rows[0].a;
-            reads++;
+            if (++reads === 2) waiting--;
         } while (publishing);
-        return { faults, reads };
+        return { faults };
     };
     const reading = clients.map((client, i) => read(client, i + 1));
     let last;
-    for (let i = 0; i < 30; i++)
+    for (let i = 0; i < 30 || waiting > 0; i++)
         last = (await writer.query({ name: 'publish', text: 'SELECT src.publish() AS n' })).rows[0].n;
     publishing = false;
-    for (const { faults, reads } of await Promise.all(reading)) {
-        is(faults, [], 'no runs mixed, none missed');
-        ok(reads > 1, 'there were reads', reads);
-    }
+    for (const { faults } of await Promise.all(reading)) is(faults, [], 'no runs mixed, none missed');
     for (const client of clients)
         is((await client.query({ ...both, values: [3] })).rows[0].a, last, 'the last one is read in the end');
 }

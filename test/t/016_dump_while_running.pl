@@ -11,7 +11,7 @@ use Clients;
 
 my $node = PostgreSQL::Test::Cluster->new('dump_while_running');
 $node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nautovacuum = off");
 $node->start;
 pipeline_of_runs($node);
 $node->safe_psql('postgres', q{

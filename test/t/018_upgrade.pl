@@ -20,7 +20,7 @@ my @initdb = ('--locale', 'C', '--encoding', 'UTF8', '--data-checksums');
 for my $node ($old, $new)
 {
 	$node->init(extra => \@initdb);
-	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'");
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nautovacuum = off\nvibepiper.keeper = off");
 }
 $old->start;
 my $script = q{

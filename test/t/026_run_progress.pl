@@ -2,8 +2,11 @@
 # waits, its processes in pg_stat_activity, estimates; and who may log in.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('progress');
@@ -67,6 +70,7 @@ like(messages(q{SELECT vibepiper.run('p')}), qr/NOTICE:  p\.bad failed: division
 $node->safe_psql('postgres', q{SELECT vibepiper.drop_asset('p.bad', cascade => true)});
 
 # A run that is joined tells both calls, each once.
+wait_until_processes_are_gone($node);
 my $blocker = $node->background_psql('postgres');
 $blocker->query_safe('SELECT pg_advisory_lock(7617769)');
 my ($out1, $err1, $out2, $err2) = ('', '', '', '');
@@ -87,7 +91,7 @@ is(activity('application_name'), "vibepiper leader, pipeline p\nvibepiper worker
 is(activity('query'), "run N of pipeline p\nSELECT id FROM a", 'query: the run, and that of the asset');
 is(activity('state'), "active\nactive", 'state');
 is(activity("datname || ' ' || usename"), join("\n", ('postgres ' . $node->safe_psql('postgres', 'SELECT session_user')) x 2), 'database and role');
-is($node->safe_psql('postgres', q{SELECT wait_event_type || ' ' || wait_event FROM pg_stat_activity WHERE backend_type = 'vibepiper worker'}), 'Lock advisory', 'what it waits for');
+ok($node->poll_query_until('postgres', q{SELECT wait_event_type || ' ' || wait_event FROM pg_stat_activity WHERE backend_type = 'vibepiper worker'}, 'Lock advisory'), 'what it waits for');
 is($node->safe_psql('postgres', q{SELECT leader_pid = (SELECT pid FROM pg_stat_activity WHERE backend_type = 'vibepiper leader') FROM vibepiper.run_progress}), 't', 'the leader is that of run_progress');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM vibepiper.run_workers JOIN pg_stat_activity USING (pid) WHERE asset = 'p.b' AND phase = 'computing'}), '1', 'the worker is that of run_workers');
 

@@ -13,7 +13,7 @@ use Test::More;
 # Nobody looks, but who is told to.
 my $node = PostgreSQL::Test::Cluster->new('deadlocks');
 $node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nmax_worker_processes = 16\ndeadlock_timeout = '1h'");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vibepiper'\nmax_worker_processes = 16\ndeadlock_timeout = '1h'\nvibepiper.keeper = off");
 $node->start;
 
 # p1 reads y, and p2 reads x, through functions: it isn't said at once.

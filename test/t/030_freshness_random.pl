@@ -98,22 +98,28 @@ sub open_session
 	return $s;
 }
 
-# Returns the output; undef and an ended transaction after an error.
-sub say_to
+# Returns the output; undef after an error.
+sub execute
 {
 	my ($s, $sql) = @_;
 	my $mark = 'mark' . ++$marks;
 	($s->{out}, $s->{err}) = ('', '');
 	$s->{in} .= "$sql;\n\\echo $mark\n\\warn $mark\n";
 	$s->{run}->pump until $s->{out} =~ /^$mark$/m && $s->{err} =~ /^$mark$/m;
-	if ($s->{err} =~ /ERROR/)
-	{
-		die "$sql: $s->{err}" unless $s->{err} =~ /lock timeout|deadlock detected|prepared transaction identifier|could not serialize/;
-		@$s{qw(open changed stack exclusive)} = (0, {}, [], 0);
-		$s->{in} .= "ROLLBACK;\n";
-		return;
-	}
+	return if $s->{err} =~ /ERROR/;
 	return $s->{out} =~ s/^$mark$//mr =~ s/\s+$//r;
+}
+
+# The same; an error ends the transaction, and gives back its locks.
+sub say_to
+{
+	my ($s, $sql) = @_;
+	my $out = execute($s, $sql);
+	return $out if defined $out;
+	die "$sql: $s->{err}" unless $s->{err} =~ /lock timeout|deadlock detected|prepared transaction identifier|could not serialize/;
+	@$s{qw(open changed stack exclusive)} = (0, {}, [], 0);
+	execute($s, 'ROLLBACK');
+	return;
 }
 
 # What committed transactions changed since the last run: tables, functions.

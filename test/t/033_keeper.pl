@@ -4,6 +4,7 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('keeper');
 $node->init(allows_streaming => 1);
@@ -20,6 +21,7 @@ $node->start;
 
 sub launcher { return $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'vibepiper launcher'}) }
 sub wait_for { my ($sql, $what) = @_; ok($node->poll_query_until('postgres', $sql), $what) }
+sub wait_for_command { my ($sql) = @_; ok($node->poll_query_until('postgres', $sql, $sql =~ /^(\w+ \w+)/), $sql) }
 # A whole pass of the keeper that began after this call.  It looks for what was lost,
 # then drops: the first may be dropped by a pass that had begun before
 sub after_pass
@@ -138,9 +140,14 @@ my $blocker = $node->background_psql('postgres');
 $blocker->query_safe('BEGIN; LOCK TABLE vibepiper.asset_reads');
 $node->safe_psql('postgres', q{UPDATE raw.small SET n = n + 1; SELECT vibepiper.run('p')});
 $log = -s $node->logfile;
-wait_for(q{SELECT count(*) = 1 FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-	WHERE backend_type = 'vibepiper keeper' AND wait_event_type = 'Lock') AS k}, 'a keeper that waits is terminated');
-$node->wait_for_log(qr/terminating background worker "vibepiper keeper"/, $log);
+# it doesn't wait for long; who is leaving anyway says nothing
+for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+{
+	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'vibepiper keeper' AND wait_event_type = 'Lock'});
+	last if slurp_file($node->logfile, $log) =~ /terminating background worker "vibepiper keeper"/;
+	usleep(100_000);
+}
+like(slurp_file($node->logfile, $log), qr/terminating background worker "vibepiper keeper"/, 'a keeper that waits is terminated');
 wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'vibepiper keeper' AND wait_event_type = 'Lock'}, 'another one is started');
 $blocker->query_safe('COMMIT');
 $blocker->quit;
@@ -171,9 +178,10 @@ $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', q{CREATE EXTENSION vibepiper; SELECT vibepiper.define_pipeline('q'); SELECT vibepiper.define_asset('q.a', 'SELECT 1 AS x'); SELECT vibepiper.run('q')});
 $node->safe_psql('other', 'DROP EXTENSION vibepiper CASCADE');
 $node->safe_psql('other', q{CREATE EXTENSION vibepiper; DROP SCHEMA q; SELECT vibepiper.define_pipeline('q'); SELECT vibepiper.define_asset('q.a', 'SELECT 1 AS x'); SELECT vibepiper.run('q')});
-$node->safe_psql('postgres', 'CREATE DATABASE copied TEMPLATE other');
+# the server gives a keeper five seconds to leave
+wait_for_command('CREATE DATABASE copied TEMPLATE other');
 is($node->safe_psql('copied', 'SELECT x FROM q.a'), '1', 'a copied database is read');
-$node->safe_psql('postgres', "DROP DATABASE $_") for qw(other copied);
+wait_for_command("DROP DATABASE $_") for qw(other copied);
 wait_for(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'vibepiper keeper'}, 'no keeper is left');
 
 # A crash: what was lost is rebuilt, the most read first
@@ -193,6 +201,7 @@ $node->safe_psql('postgres', q{UPDATE raw.t SET pad = ''; SELECT vibepiper.run('
 wait_for(q{SELECT (SELECT reads FROM vibepiper.asset_reads WHERE asset_id = (SELECT asset_id FROM vibepiper.asset WHERE stub = 'r.often'::regclass))
 	> (SELECT reads FROM vibepiper.asset_reads WHERE asset_id = (SELECT asset_id FROM vibepiper.asset WHERE stub = 'r.seldom'::regclass))}, 'the keeper knows what is read often');
 my $before = value(q{SELECT max(run_id) FROM vibepiper.runs});
+$node->safe_psql('postgres', 'CHECKPOINT');	# its commit was not waited for
 $node->stop('immediate');
 $node->start;
 wait_for(qq{SELECT count(*) = 2 FROM vibepiper.runs WHERE run_id > $before AND kind = 'rebuild' AND status = 'succeeded'}, 'both pipelines were rebuilt');
@@ -274,7 +283,7 @@ $node->safe_psql('doomed', q{
 $node->stop('immediate');
 $node->start;
 wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'doomed' AND backend_type = 'vibepiper worker' AND wait_event = 'PgSleep'}, 'a rebuild takes long');
-is($node->psql('postgres', 'DROP DATABASE doomed'), 0, 'a database that is being rebuilt can be dropped');
+wait_for_command('DROP DATABASE doomed');	# which is being rebuilt
 
 # A standby has no launcher before it is promoted
 $node->backup('copy');
