@@ -8,7 +8,9 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "pgstat.h"
 #include "rewrite/rewriteHandler.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -19,7 +21,10 @@
 #include "common/extension.h"
 #include "common/spi.h"
 #include "common/nearest.h"
+#include "common/wanted.h"
 #include "compat/compat.h"
+
+#define KEEPER_POLL_MS 10
 
 #define PIPELINE_COLUMNS \
 	"SELECT p.pipeline_id, p.name, c.relowner, p.max_workers, p.publish, p.storage," \
@@ -330,6 +335,29 @@ vp_pipeline_try_lock(int32 id)
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, vp_extension_required()->pipeline, id, 0);
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* Who waited in line for the keeper might come after a run. */
+bool
+vp_pipeline_lock_or_refuse(int32 id, bool session)
+{
+	LOCKTAG		tag;
+	bool		kept = true;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, vp_extension_required()->pipeline, id, 0);
+	while (LockAcquire(&tag, ExclusiveLock, session, true) == LOCKACQUIRE_NOT_AVAIL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!kept)
+			return false;
+		kept = vp_wanted_has_pipeline(id);
+		if (!kept)
+			continue;			/* once more: it may have gone just now */
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 KEEPER_POLL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+	return true;
 }
 
 List *

@@ -63,6 +63,12 @@ extern void vp_pipeline_lock(int32 id);
 /* The same, unless somebody else has it. */
 extern bool vp_pipeline_try_lock(int32 id);
 
+/*
+ * The same for who wants to run it, of the session if asked to.  The keeper, who
+ * has it for a moment, is waited for.
+ */
+extern bool vp_pipeline_lock_or_refuse(int32 id, bool session);
+
 /* All, of int. */
 extern List *vp_pipeline_ids(void);
 

@@ -23,7 +23,6 @@
 
 #include "common/extension.h"
 #include "common/point.h"
-#include "common/wanted.h"
 #include "compat/compat.h"
 #include "run/blocked.h"
 #include "run/board.h"
@@ -403,11 +402,12 @@ read_result(Waiter *waiter)
 {
 	VpRunResult *result = palloc0(sizeof(VpRunResult));
 	VpLiveRun  *run = palloc0(sizeof(VpLiveRun));
-	VpBoard    *board = waiter->map.board;
+	VpBoard    *board;
 
 	vp_live_lock();
 	memcpy(run, waiter->run, offsetof(VpLiveRun, changed));
 	vp_live_unlock();
+	board = run->board != DSM_HANDLE_INVALID ? waiter->map.board : NULL;
 	result->run.id = run->run_id;
 	result->run.pipeline_id = run->pipeline_id;
 	result->run.pipeline = pstrdup(run->pipeline);
@@ -463,12 +463,15 @@ pass_gate(const VpPipeline *pipeline, bool wait)
 {
 	LOCKTAG		tag;
 
-	if (wait)
-		vp_pipeline_let_go(pipeline);
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, vp_extension()->pipeline, pipeline->id, 0);
-	if (LockAcquire(&tag, ExclusiveLock, true, !wait) == LOCKACQUIRE_NOT_AVAIL)
+	if (wait)
+	{
+		vp_pipeline_let_go(pipeline);
+		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	}
+	else if (!vp_pipeline_lock_or_refuse(pipeline->id, false))
 		return false;
-	LockRelease(&tag, ExclusiveLock, true);
+	LockRelease(&tag, ExclusiveLock, false);
 	return true;
 }
 
@@ -625,18 +628,6 @@ join_starting(Waiter *waiter, const VpLiveId *id)
 	return begun;
 }
 
-/* Is it the keeper, for a moment, and no run that has its lock? */
-static bool
-is_kept(int32 pipeline_id)
-{
-	bool		running;
-
-	vp_live_lock();
-	running = vp_live_find_pipeline(pipeline_id, false) >= 0;
-	vp_live_unlock();
-	return !running && vp_wanted_has_pipeline(pipeline_id);
-}
-
 /*
  * The run is the pipeline's next one, or does nothing; NULL: another one was
  * faster, and the caller doesn't want to run after it.
@@ -648,9 +639,6 @@ launch(VpPipeline *pipeline, const VpRunOptions *options, VpOverlap overlap, boo
 	bool		free = pass_gate(pipeline, false);
 	VpRunResult *result = NULL;
 
-	/* if it was the keeper, it has gone, or will soon */
-	if (!free)
-		free = pass_gate(pipeline, is_kept(pipeline->id));
 	if (!free && overlap == VP_OVERLAP_REFUSE)
 		raise_refusal(pipeline, false);
 	if (!free && wait)

@@ -39,7 +39,6 @@
 #include "common/deadline.h"
 #include "common/extension.h"
 #include "common/point.h"
-#include "common/wanted.h"
 #include "freshness/ring.h"
 #include "compat/compat.h"
 #include "run/crew.h"
@@ -294,14 +293,13 @@ lock_pipeline(void)
 	leader.lock_class = vp_extension_required()->pipeline;
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, leader.lock_class, leader.pipeline_id, 0);
 
-	/* a keeper may come or go between the question and the attempt */
-	for (int i = 0; i < 2 && !leader.locked; i++)
-		leader.locked = LockAcquire(&tag, ExclusiveLock, true, leader.options.refuse &&
-									!vp_wanted_has_pipeline(leader.pipeline_id)) != LOCKACQUIRE_NOT_AVAIL;
-	if (!leader.locked)
+	if (!leader.options.refuse)
+		(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	else if (!vp_pipeline_lock_or_refuse(leader.pipeline_id, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("another run of the pipeline was faster")));
+	leader.locked = true;
 }
 
 /* The pipeline as it is now, in the leader's memory. */
@@ -602,15 +600,12 @@ work(void)
 	}
 }
 
-/* Others see the new board from now on; the old one is not needed any more. */
+/* Others see the board from now on. */
 static void
 show_board(void)
 {
-	dsm_handle	old;
-
 	dsm_pin_segment(leader.map.segment);
 	vp_live_lock();
-	old = leader.run->board;
 	leader.run->board = dsm_segment_handle(leader.map.segment);
 	leader.run->nboards++;
 	leader.run->ntasks = leader.map.board->ntasks;
@@ -618,8 +613,22 @@ show_board(void)
 	leader.run->counts[VP_TASK_WAITING] = leader.map.board->ntasks;
 	leader.run->phase = VP_LIVE_RUNNING;
 	vp_live_unlock();
-	if (old != DSM_HANDLE_INVALID)
-		dsm_unpin_segment(old);
+}
+
+/* The tasks that it shows are no more. */
+static void
+hide_board(void)
+{
+	dsm_handle	old;
+
+	vp_live_lock();
+	old = leader.run->board;
+	leader.run->board = DSM_HANDLE_INVALID;
+	leader.run->ntasks = 0;
+	leader.run->remaining = -1;
+	memset(leader.run->counts, 0, sizeof(leader.run->counts));
+	vp_live_unlock();
+	dsm_unpin_segment(old);
 }
 
 static void
@@ -627,8 +636,6 @@ prepare_attempt(uint64 tick)
 {
 	int			ntotal;
 
-	vp_board_unmap(&leader.map);
-	leader.tasks = NULL;
 	MemoryContextReset(leader.attempt_context);
 	MemoryContextSwitchTo(leader.attempt_context);
 	leader.stop = GO_ON;
@@ -662,7 +669,6 @@ attempt(void)
 	vp_session_commit_asynchronously();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	VP_POINT("leader.snapshot");
-	enter_phase(VP_LIVE_LOADING);
 	vp_deadline_set(leader.deadline);
 	prepare_attempt(tick);
 	vp_deadline_clear();
@@ -783,13 +789,16 @@ end_without_publication(const char *status, int sqlerrcode, const char *error)
 
 /*
  * What the last attempt recorded isn't true for the next one, and what it
- * published is of another instant.
+ * published is of another instant.  A run that ends before its tasks are known
+ * again has none.
  */
 static void
 forget_tasks(void)
 {
-	MemoryContext old = MemoryContextSwitchTo(leader.context);
+	MemoryContext old;
 
+	enter_phase(VP_LIVE_LOADING);
+	old = MemoryContextSwitchTo(leader.context);
 	for (int i = 0; i < leader.tasks->state->n; i++)
 	{
 		const VpTaskRecord *task = leader.tasks->task_of[i];
@@ -802,6 +811,9 @@ forget_tasks(void)
 	vp_session_start_bookkeeping(false);
 	vp_tasks_delete(leader.record.id);
 	vp_session_commit();
+	leader.tasks = NULL;
+	vp_board_unmap(&leader.map);
+	hide_board();
 }
 
 static const char *

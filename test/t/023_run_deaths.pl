@@ -434,6 +434,39 @@ for my $death ('the caller is cancelled', 'cancel_run', 'the leader is terminate
 	next_run_works('run', $what);
 }
 
+# A run that begins again, since a source was rewritten, and is cancelled before it
+# knows its tasks has none
+sql(q{
+	CREATE TABLE moved AS SELECT 1 AS v;
+	SELECT vibepiper.define_asset('extra.first', 'SELECT pg_advisory_xact_lock_shared(30)::text AS got');
+	SELECT vibepiper.define_asset('extra.second', 'SELECT v FROM public.moved, extra.first');
+});
+for my $death ('cancel_run', 'the caller is cancelled')
+{
+	my $what = "$death, of a run that begins again";
+	my $lock = lock_points();
+	my $first = $node->background_psql('postgres');
+	$first->query_safe('SELECT pg_advisory_lock(30)');
+	my $caller = caller_of('extra', 'leader.snapshot#2=wait', q{, selection => 'first second', on_failure => 'report'});
+
+	ok(waiting_at_point('worker', 1), "$what: a worker waits");
+	sql('BEGIN; TRUNCATE moved; INSERT INTO moved VALUES (2); COMMIT');
+	$first->quit;
+	ok(waiting_at_point('leader', 1), "$what: it does");
+	is(sql(q{SELECT phase || ' ' || assets || ' ' || built || ' ' || unchanged FROM vibepiper.run_progress}), 'loading 0 0 0', "$what: nothing is known yet");
+	like(sql($deaths{$death}{sql}), qr/^t$/m, "$what: done");
+	$caller->{run}->finish;
+	ok(waiting_at_point('leader', 0), "$what: it waits no more");
+	$lock->quit;
+	all_gone($what);
+	is(last_run('extra'), "cancelled: $deaths{$death}{run}", "$what: the run");
+	is(last_tasks('extra'), $none, "$what: no tasks");
+	is(sql(sprintf("SELECT built + unchanged + failed + skipped FROM vibepiper.runs WHERE run_id = $last", 'extra')), '0', "$what: and none is counted");
+	like($caller->{err}, $death eq 'cancel_run' ? qr/^ERROR:  run of pipeline "p_extra" was cancelled/m : qr/canceling statement/, "$what: the caller is told");
+	is($caller->{out}, '', "$what: and gets no rows");
+}
+sql(q{SELECT vibepiper.drop_asset('extra.first', cascade => true)});
+
 # What fails at the commit of an asset's transaction fails the asset: nothing
 # that it queued for then may run unseen
 {
