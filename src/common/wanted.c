@@ -247,6 +247,13 @@ vp_wanted_ended(Oid database)
 	wake_sleepers();
 }
 
+/* The process ends, and has no lock any more; there may be no launcher to see that. */
+static void
+let_go(int code, Datum arg)
+{
+	vp_wanted_set_pipeline(0);
+}
+
 void
 vp_wanted_begin(void)
 {
@@ -257,6 +264,7 @@ vp_wanted_begin(void)
 	if (entry != NULL)
 		entry->pid = MyProcPid;
 	SpinLockRelease(&wanted->mutex);
+	on_shmem_exit(let_go, (Datum) 0);
 }
 
 void

@@ -4,7 +4,7 @@
  *
  * One dynamic shared memory segment per snapshot of a run.  The leader makes
  * it, pins it when it names it in the VpLiveRun; it is unpinned by whoever lets go
- * of the run last, or by the leader when there is a newer one.
+ * of the run last, or by the leader when it begins again.
  *
  * Who writes: the leader everything, but for a task that is assigned; what
  * comes of that is written by its worker until it says that it is done.

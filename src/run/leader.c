@@ -645,7 +645,6 @@ prepare_attempt(uint64 tick)
 	leader.tasks = vp_tasks_create(leader.pipeline, &leader.options);
 	vp_tasks_begin(leader.tasks, &leader.record);
 	ntotal = leader.tasks->state->ntotal;
-	leader.map = vp_board_create(leader.tasks, &leader.build, leader.options.consistent);
 	leader.cost = vp_estimate_costs(leader.tasks->state);
 	leader.ready = vp_ready_create(leader.tasks->state->graph, leader.tasks->state->order,
 								   leader.options.rebuild ?
@@ -655,6 +654,7 @@ prepare_attempt(uint64 tick)
 	leader.remaining = 0;
 	for (int i = 0; i < ntotal; i++)
 		leader.remaining += leader.cost[i];
+	leader.map = vp_board_create(leader.tasks, &leader.build, leader.options.consistent);
 	show_board();
 }
 
