@@ -175,7 +175,7 @@ CREATE TABLE vibepiper.run (
 	run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	pipeline_id int NOT NULL,
 	pipeline text NOT NULL,
-	kind text NOT NULL,					-- run, rollback
+	kind text NOT NULL,					-- run, rollback, rebuild
 	selection text,
 	force bool NOT NULL,
 	publish text NOT NULL,

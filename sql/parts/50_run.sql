@@ -62,7 +62,7 @@ CREATE FUNCTION vibepiper.retry_run(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 	AS 'MODULE_PATHNAME', 'vp_retry_run_sql';
 COMMENT ON FUNCTION vibepiper.retry_run(bigint, bool, int, bool, text) IS
-'Run again what a failed or cancelled run did not publish: what failed, what was skipped, and what was computed but not published, since that was computed under another snapshot. The other arguments and the result are those of run().
+'Run again what a failed or cancelled run did not publish: what failed, what was skipped or cancelled, and what was computed but not published, which is taken as it is if nothing has changed since. The other arguments and the result are those of run().
 Errors: 42704 if there is no such run, 55000 if it succeeded, 55006 if it is in progress, and those of run().
 Example: SELECT * FROM vibepiper.retry_run(41);';
 

@@ -185,7 +185,7 @@ CREATE VIEW vibepiper.cache_stats AS
 			WHERE a.pipeline_id = p.pipeline_id) v;
 COMMENT ON VIEW vibepiper.cache_stats IS 'One row per pipeline: what was computed, and what was not since it was there.';
 COMMENT ON COLUMN vibepiper.cache_stats.pipeline IS 'name of the pipeline';
-COMMENT ON COLUMN vibepiper.cache_stats.hits IS 'assets that runs found fresh';
+COMMENT ON COLUMN vibepiper.cache_stats.hits IS 'assets that runs left as they were';
 COMMENT ON COLUMN vibepiper.cache_stats.reuses IS 'assets of which a run found a stored version right again';
 COMMENT ON COLUMN vibepiper.cache_stats.misses IS 'assets that runs computed';
 COMMENT ON COLUMN vibepiper.cache_stats.hit_ratio IS 'hits and reuses of all; null: no runs yet';
@@ -219,7 +219,7 @@ COMMENT ON COLUMN vibepiper.runs.finished_at IS 'when it ended';
 COMMENT ON COLUMN vibepiper.runs.elapsed IS 'how long it took';
 COMMENT ON COLUMN vibepiper.runs.built IS 'assets whose rows are new';
 COMMENT ON COLUMN vibepiper.runs.unchanged IS 'assets that were computed and have the same rows';
-COMMENT ON COLUMN vibepiper.runs.cached IS 'assets that were fresh';
+COMMENT ON COLUMN vibepiper.runs.cached IS 'assets that were not computed: fresh, pinned, within max_staleness, or reused';
 COMMENT ON COLUMN vibepiper.runs.reused IS 'of these, with an earlier version that was right again';
 COMMENT ON COLUMN vibepiper.runs.deferred IS 'lazy assets';
 COMMENT ON COLUMN vibepiper.runs.failed IS 'assets that failed';

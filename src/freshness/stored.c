@@ -57,8 +57,8 @@ void
 vp_stored_init(void)
 {
 	DefineCustomIntVariable("vibepiper.cache_size",
-							"How much is kept of versions that aren't published but may be right again.",
-							"Per database. 0 keeps none but the pipelines' keep_versions.",
+							"How much is kept of versions that aren't published.",
+							"Per database. What the pipelines' keep_versions protect counts, and stays; 0 keeps no more than that.",
 							&vp_cache_size, 1024, 0, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB,
 							NULL, NULL, NULL);
 }

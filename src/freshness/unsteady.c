@@ -219,6 +219,31 @@ unsteady_name(const char *name)
 	return reason;
 }
 
+/* A literal that a cast to a date or time takes for the present one, if at all. */
+static char *
+clock_literal(const char *text)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+
+	for (const char *c = strchr(text, '\''); c != NULL; c = strchr(c, '\''))
+	{
+		c++;
+		c += strspn(c, " \t\r\n");
+		for (int i = 0; i < (int) lengthof(words); i++)
+		{
+			size_t		length = strlen(words[i]);
+			const char *after = c + length;
+
+			if (pg_strncasecmp(c, words[i], length) != 0)
+				continue;
+			after += strspn(after, " \t\r\n");
+			if (*after == '\'' || (after > c + length && *after >= '0' && *after <= '9'))
+				return psprintf("'%s' reads the clock", words[i]);
+		}
+	}
+	return NULL;
+}
+
 char *
 vp_unsteady_text(const char *text)
 {
@@ -247,5 +272,5 @@ vp_unsteady_text(const char *text)
 		if (reason != NULL)
 			return reason;
 	}
-	return NULL;
+	return clock_literal(text);
 }

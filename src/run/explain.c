@@ -15,6 +15,13 @@
 #include "common/spi.h"
 #include "run/explain.h"
 
+/* Also if an earlier version is right. */
+static bool
+is_lost(const VpNode *node)
+{
+	return strcmp(node->reason, "lost") == 0 || strncmp(node->reason, "lost;", 5) == 0;
+}
+
 const char *
 vp_explain_state(const VpNode *node)
 {
@@ -24,7 +31,7 @@ vp_explain_state(const VpNode *node)
 		return "fresh";
 	if (node->version_id == 0)
 		return "never_built";
-	return strcmp(node->reason, "lost") == 0 ? "lost" : "stale";
+	return is_lost(node) ? "lost" : "stale";
 }
 
 static int
@@ -75,7 +82,7 @@ explain_version(StringInfo buf, const VpAsset *asset, const VpNode *node)
 	Datum		key = Int64GetDatum(node->version_id);
 	VpSpi		spi;
 
-	if (node->version_id == 0 || node->lazy || strcmp(node->reason, "lost") == 0)
+	if (node->version_id == 0 || node->lazy || is_lost(node))
 	{
 		appendStringInfoString(buf, asset->detached || (asset->error_on_miss && !node->lazy) ?
 							   "Reading it is an error.\n" :
@@ -132,7 +139,7 @@ explain_head(StringInfo buf, const VpAsset *asset, const VpNode *node)
 {
 	const char *state = vp_explain_state(node);
 	bool		plain = strcmp(node->reason, "fresh") == 0 ||
-	strcmp(node->reason, "lost") == 0 || strcmp(node->reason, "never built") == 0;
+	is_lost(node) || strcmp(node->reason, "never built") == 0;
 
 	if (strcmp(state, "never_built") == 0)
 		state = "not built yet";

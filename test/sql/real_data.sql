@@ -53,8 +53,22 @@ SELECT status, count(*) FROM vibepiper.run('flights', parallel => false) GROUP B
 SELECT status, count(*) FROM vibepiper.run('flights', force => true, parallel => false) GROUP BY 1;
 
 -- A day less: what it makes no difference to comes out the same
+CREATE TABLE raw.last_day AS SELECT * FROM raw.flights WHERE month = 12 AND day = 31;
 DELETE FROM raw.flights WHERE month = 12 AND day = 31;
 SELECT asset, status, reason, rows FROM vibepiper.run('flights', parallel => false);
+SELECT * FROM pg_temp.differences() WHERE missing > 0 OR extra > 0;
+
+-- What the demo does.  The day comes in
+INSERT INTO raw.flights SELECT * FROM raw.last_day;
+SELECT asset, status, reason, rows FROM vibepiper.run('flights', parallel => false);
+SELECT * FROM pg_temp.differences() WHERE missing > 0 OR extra > 0;
+-- an airline gets a new name: the big assets are left alone
+UPDATE raw.airlines SET name = 'ExpressJet' WHERE carrier = 'EV';
+SELECT asset, status, reason, rows FROM vibepiper.run('flights', parallel => false) WHERE status <> 'cached';
+SELECT * FROM pg_temp.differences() WHERE missing > 0 OR extra > 0;
+-- a column that no asset reads: one is computed, to the same rows
+UPDATE raw.airports SET dst = lower(dst);
+SELECT asset, status, reason, rows FROM vibepiper.run('flights', parallel => false) WHERE status <> 'cached';
 SELECT * FROM pg_temp.differences() WHERE missing > 0 OR extra > 0;
 
 -- A source changes

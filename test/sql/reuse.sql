@@ -160,7 +160,20 @@ SELECT action, reason FROM vibepiper.plan('re', 'calm');
 UPDATE vibepiper.version SET as_of = as_of + interval '1 day' WHERE asset_id = (SELECT asset_id FROM vibepiper.asset WHERE stub = 're.calm'::regclass);
 SELECT action, reason FROM vibepiper.plan('re', 'calm');
 
+-- All of it is counted: two computed, two left alone, one computed anew, one found right again and the other left alone
+SELECT vibepiper.define_pipeline('rc', keep_versions => 1);
+SELECT vibepiper.define_asset('rc.a', 'SELECT 1 AS n, pg_sleep(0.01) IS NULL AS s', cache_ttl => '1 day'), vibepiper.define_asset('rc.b', 'SELECT 2 AS n');
+SELECT hits, reuses, misses, hit_ratio, time_saved, versions, bytes, published_bytes FROM vibepiper.cache_stats WHERE pipeline = 'rc';
+SELECT count(*) FROM vibepiper.run('rc');
+SELECT hits, reuses, misses, hit_ratio, time_saved, versions, bytes = published_bytes AS all_published FROM vibepiper.cache_stats WHERE pipeline = 'rc';
+SELECT count(*) FROM vibepiper.run('rc');
+SELECT vibepiper.define_asset('rc.b', 'SELECT 3 AS n');
+SELECT count(*) FROM vibepiper.run('rc');
+SELECT vibepiper.define_asset('rc.b', 'SELECT 2 AS n');
+SELECT count(*) FROM vibepiper.run('rc');
+SELECT hits, reuses, misses, hit_ratio, time_saved > '0.03 s' AND time_saved < '10 s' AS some_saved, versions, bytes > published_bytes AS some_kept, evictions FROM vibepiper.cache_stats WHERE pipeline = 'rc';
+
 RESET vibepiper.progress;
-SELECT vibepiper.drop_pipeline('re', cascade => true);
-DROP SCHEMA re, re_src CASCADE;
+SELECT vibepiper.drop_pipeline('re', cascade => true), vibepiper.drop_pipeline('rc', cascade => true);
+DROP SCHEMA re, re_src, rc CASCADE;
 DROP ROLE re_role;

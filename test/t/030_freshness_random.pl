@@ -237,7 +237,7 @@ sub end_sessions
 sub begin_again
 {
 	my ($why) = @_;
-	$more_allowed = $why eq 'crash' ? 2 : 1;
+	$more_allowed = 2 if $why eq 'crash';	# a clean restart forgets nothing
 	@sessions = map { open_session() } 1 .. 4;
 	return;
 }

@@ -99,10 +99,24 @@ wait_for(q{SELECT bytes - published_bytes <= 1024 * 1024 FROM vibepiper.cache_st
 is(value(q{SELECT count(*) FROM vibepiper.versions WHERE asset = 'p.dear'}), '2', 'what was dear to compute and is small is kept');
 is(value(q{SELECT count(*) FROM vibepiper.versions WHERE asset = 'p.big' AND published}), '1', 'what is published stays');
 is(value(q{SELECT count(*) FROM p.big}), '1000', 'and is read');
-is(value(q{SELECT sum(pg_table_size(oid)) < 3 * 1024 * 1024 FROM pg_class WHERE relnamespace = 'vibepiper_store'::regnamespace AND relkind = 'r'}), 't', 'the space is returned');
+wait_for(q{SELECT coalesce(sum((pg_stat_file(path || '/' || file, true)).size), 0) = 0
+	FROM (SELECT 'base/' || oid AS path FROM pg_database WHERE datname = current_database()) d, pg_ls_dir(path) file
+	WHERE file ~ '^\d+$' AND pg_filenode_relation(0, file::oid) IS NULL}, 'the space is returned: no file has a byte that belongs to no relation');
 $node->safe_psql('postgres', q{SELECT vibepiper.define_asset('p.dear', 'SELECT raw.slow(0) + n AS n FROM raw.small')});
 is(value(q{SELECT status FROM vibepiper.run('p', 'dear')}), 'cached', 'and it was worth it');
 is(value(q{SELECT reuses FROM vibepiper.cache_stats}), '1', 'that is counted');
+
+# Of the same size: what was dearer to compute stays, though it is older
+$node->safe_psql('postgres', qq{
+	SELECT vibepiper.define_pipeline('e', keep_versions => 1);
+	SELECT vibepiper.define_asset('e.dear', 'SELECT id, pad, $_ AS n, (SELECT sum(raw.slow(i)) FROM generate_series(1, 10) i) AS s FROM raw.t'); SELECT vibepiper.run('e')}) for 1, 2;
+$node->safe_psql('postgres', qq{
+	SELECT vibepiper.define_asset('e.cheap', 'SELECT id, pad, $_ AS n FROM raw.t'); SELECT vibepiper.run('e')}) for 1 .. 4;
+wait_for(q{SELECT evictions > 0 FROM vibepiper.cache_stats WHERE pipeline = 'e'}, 'some were evicted');
+wait_for(q{SELECT sum(bytes - published_bytes) <= 1024 * 1024 FROM vibepiper.cache_stats}, 'what all pipelines keep is within cache_size');
+is(value(q{SELECT count(*) FROM vibepiper.versions WHERE asset = 'e.dear'}), '2', 'the dear one is kept');
+is(value(q{SELECT count(*) < 4 FROM vibepiper.versions WHERE asset = 'e.cheap'}), 't', 'not all cheap ones');
+$node->safe_psql('postgres', q{SELECT vibepiper.drop_pipeline('e', cascade => true)});
 
 # A reader with an old snapshot keeps what he reads
 my $reader = $node->background_psql('postgres');
@@ -122,6 +136,19 @@ is(value(q{SELECT count(*) FROM vibepiper.tasks t WHERE NOT EXISTS (SELECT FROM 
 is($node->psql('postgres', q{SELECT vibepiper.rollback('p', (SELECT max(run_id) FROM vibepiper.runs))}), 0, 'a rollback to the last run works');
 $node->safe_psql('postgres', q{SELECT vibepiper.release('p')});
 $node->append_conf('postgresql.conf', "vibepiper.keep_runs = 10000");
+$node->reload;
+
+# ... by age as well, but for the last run; what they counted isn't lost
+my $counted = q{SELECT hits + reuses + misses FROM vibepiper.cache_stats WHERE pipeline = 'p'};
+my $total = value($counted);
+is(value(q{SELECT count(*) > 1 FROM vibepiper.runs WHERE pipeline = 'p'}), 't', 'there are several runs');
+$node->safe_psql('postgres', q{UPDATE vibepiper.run SET started_at = started_at - interval '3 days', finished_at = finished_at - interval '3 days'});
+$node->append_conf('postgresql.conf', "vibepiper.keep_history = '2d'");
+$node->reload;
+$total += value(q{SELECT count(*) FROM vibepiper.run('p')});
+wait_for(q{SELECT count(*) = 1 FROM vibepiper.runs WHERE pipeline = 'p'}, 'old runs go');
+is(value($counted), $total, 'what they counted stays');
+$node->append_conf('postgresql.conf', "vibepiper.keep_history = '30d'");
 $node->reload;
 
 # Errors of a step are for the log, and it is tried again
