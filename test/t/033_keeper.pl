@@ -276,6 +276,38 @@ $_->quit for @readers;
 my @computed = slurp_file($node->logfile, $log) =~ /LOG:  computing what is gated/g;
 is(scalar @computed, 1, 'it was computed once');
 wait_for(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'vibepiper keeper'}, 'the keeper is done');
+# But not what is too new for it: a source was written between its snapshot and the
+# rebuild.  The source is tracked since the rebuild, or since before the snapshot
+for my $tracked (0, 1)
+{
+	$node->append_conf('postgresql.conf', 'vibepiper.keeper = off');
+	$node->stop('immediate');
+	$node->start;
+	$before = value(q{SELECT max(run_id) FROM vibepiper.runs});
+	$node->safe_psql('postgres', q{SELECT vibepiper.run('p', 'small')}) if $tracked;
+	my $reader = $node->background_psql('postgres');
+	my $seen = $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT n FROM raw.small;');
+	$node->safe_psql('postgres', 'UPDATE raw.small SET n = n + 1');
+	PostgreSQL::Test::Utils::append_to_file($gate, '');
+	$log = -s $node->logfile;
+	$node->append_conf('postgresql.conf', 'vibepiper.keeper = on');
+	$node->reload;
+	wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'vibepiper worker' AND wait_event = 'PgSleep'}, 'it is being rebuilt, later');
+	$reader->query_until(qr/asked/, "\\echo asked\nSELECT n FROM g.up; SELECT n FROM g.gated;\n");
+	wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND wait_event_type = 'Extension'}, 'the reader waits');
+	unlink $gate;
+	wait_for(qq{SELECT count(*) = 1 FROM vibepiper.runs WHERE run_id > $before AND pipeline = 'g' AND kind = 'rebuild' AND status = 'succeeded'}, 'it was rebuilt');
+	is($reader->query_safe('SELECT n FROM raw.small'), "$seen\n$seen\n$seen", 'an old snapshot gets its own rows');
+	@computed = slurp_file($node->logfile, $log) =~ /LOG:  computing what is gated/g;
+	is(scalar @computed, 2, 'which it computed');
+	my $now = $seen + 1;
+	is($reader->query_safe('COMMIT; SELECT n FROM g.up; SELECT n FROM g.gated;'), "$now\n$now", 'the new ones are for new snapshots');
+	@computed = slurp_file($node->logfile, $log) =~ /LOG:  computing what is gated/g;
+	is(scalar @computed, 2, 'and are read');
+	$reader->quit;
+	wait_for(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'vibepiper keeper'}, 'the keeper is done');
+}
+
 # one that is cancelled isn't begun again
 PostgreSQL::Test::Utils::append_to_file($gate, '');
 $node->stop('immediate');
