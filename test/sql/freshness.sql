@@ -21,11 +21,23 @@ SELECT asset, status, reason FROM vibepiper.run('fr');
 
 -- what is stale, and after a run nothing is
 CREATE FUNCTION fr_src.stale() RETURNS text LANGUAGE sql
-	AS $$ SELECT coalesce(string_agg(asset || ': ' || reason, ', ' ORDER BY asset), 'nothing')
-		FROM vibepiper.plan('fr') WHERE action = 'build' $$;
+	AS $$ SELECT coalesce(string_agg(asset || ': ' || CASE action WHEN 'build' THEN '' ELSE action || ', ' END || reason, ', ' ORDER BY asset), 'nothing')
+		FROM vibepiper.plan('fr') WHERE action NOT IN ('cached', 'deferred', 'maybe') $$;
+-- which assets haven't the rows of their definitions
+CREATE FUNCTION fr_src.wrong() RETURNS text LANGUAGE plpgsql SET search_path = fr_src, pg_temp AS $$
+DECLARE asset text; same bool; wrong text := '';
+BEGIN
+	FOR asset IN SELECT a.asset FROM vibepiper.assets a WHERE a.asset LIKE 'fr.%' ORDER BY 1 LOOP
+		EXECUTE format('SELECT NOT EXISTS ((TABLE %1$s EXCEPT ALL TABLE vibepiper_def.%2$I) UNION ALL (TABLE vibepiper_def.%2$I EXCEPT ALL TABLE %1$s))',
+			asset, asset) INTO same;
+		IF NOT same THEN wrong := wrong || '; wrong: ' || asset; END IF;
+	END LOOP;
+	RETURN wrong;
+END $$;
 CREATE FUNCTION fr_src.refresh() RETURNS text LANGUAGE sql
-	AS $$ SELECT coalesce(string_agg(asset || ' ' || status, ', ' ORDER BY asset), 'nothing') || '; then stale: ' || fr_src.stale()
-		FROM vibepiper.run('fr') WHERE status <> 'cached' $$;
+	AS $$ SELECT coalesce(string_agg(asset || ' ' || status || CASE status WHEN 'cached' THEN ' (' || reason || ')' ELSE '' END, ', ' ORDER BY asset), 'nothing')
+			|| '; then stale: ' || fr_src.stale() || fr_src.wrong()
+		FROM vibepiper.run('fr') WHERE status <> 'cached' OR reason <> 'fresh' $$;
 
 -- Rows
 INSERT INTO fr_src.t VALUES (11, 'v11');
@@ -47,6 +59,27 @@ INSERT INTO fr_src.child VALUES (1);
 SELECT fr_src.stale(), fr_src.refresh();
 TRUNCATE fr_src.child;
 SELECT fr_src.stale(), fr_src.refresh();
+MERGE INTO fr_src.t USING (VALUES (10, 'w')) AS n (id, v) ON t.id = n.id WHEN MATCHED THEN UPDATE SET v = n.v;
+SELECT fr_src.stale(), fr_src.refresh();
+MERGE INTO fr_src.t USING (VALUES (10)) AS n (id) ON t.id = n.id WHEN MATCHED THEN DELETE;
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.t VALUES (10, 'v10');
+SELECT fr_src.refresh();
+-- cascades, seen from who names only the other end
+CREATE TABLE fr_src.k (id int PRIMARY KEY);
+CREATE TABLE fr_src.k_child (id int REFERENCES fr_src.k ON UPDATE CASCADE);
+INSERT INTO fr_src.k VALUES (1), (2);
+INSERT INTO fr_src.k_child VALUES (1);
+SELECT vibepiper.define_asset('fr.k', 'SELECT id FROM fr_src.k_child');
+SELECT fr_src.refresh();
+UPDATE fr_src.k SET id = 3 WHERE id = 2;
+SELECT fr_src.stale();
+UPDATE fr_src.k SET id = 4 WHERE id = 1;
+SELECT fr_src.stale(), fr_src.refresh();
+SELECT id FROM fr.k;
+TRUNCATE fr_src.k CASCADE;
+SELECT fr_src.stale(), fr_src.refresh();
+SELECT vibepiper.drop_asset('fr.k');
 -- with a CTE, in a function, in a DO block, by a trigger
 WITH w AS (INSERT INTO fr_src.hidden VALUES (2) RETURNING n) SELECT n FROM w;
 SELECT fr_src.stale(), fr_src.refresh();
@@ -70,6 +103,20 @@ SELECT count(*) FROM (SELECT FROM fr_src.t FOR UPDATE) l;
 EXPLAIN (COSTS OFF) INSERT INTO fr_src.t VALUES (20, 'v');
 BEGIN; INSERT INTO fr_src.t VALUES (20, 'v'); ROLLBACK;
 INSERT INTO fr_src.t VALUES (1, 'again') ON CONFLICT DO NOTHING;
+-- ... by who wrote another table
+BEGIN;
+UPDATE fr_src.child SET id = 1;
+UPDATE fr_src.t SET v = 'none' WHERE id < 0;
+DELETE FROM fr_src.t WHERE id < 0;
+INSERT INTO fr_src.t SELECT 20, 'v' WHERE false;
+INSERT INTO fr_src.t VALUES (1, 'again') ON CONFLICT DO NOTHING;
+MERGE INTO fr_src.t USING (VALUES (1)) AS n (id) ON t.id = n.id WHEN MATCHED THEN DO NOTHING;
+COPY fr_src.t FROM stdin;
+\.
+SELECT count(*) FROM (SELECT FROM fr_src.t FOR UPDATE) l;
+SELECT fr_src.stale();
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
 VACUUM fr_src.t;
 VACUUM FULL fr_src.t;
 CLUSTER fr_src.t USING t_pkey;
@@ -198,6 +245,42 @@ SET LOCAL track_counts = off;
 TRUNCATE fr_src.child;
 RESET track_counts;
 COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+-- ... written while it was off, counted again before the end
+BEGIN;
+SET LOCAL track_counts = off;
+INSERT INTO fr_src.child VALUES (1);
+SET LOCAL track_counts = on;
+SELECT fr_src.stale();
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+BEGIN;
+SET LOCAL track_counts = off;
+MERGE INTO fr_src.child USING (VALUES (1), (2)) AS n (id) ON child.id = n.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (n.id);
+SET LOCAL track_counts = on;
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+BEGIN;
+SET LOCAL track_counts = off;
+WITH w AS (INSERT INTO fr_src.child VALUES (3) RETURNING id) SELECT id FROM w;
+SET LOCAL track_counts = on;
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+BEGIN;
+SET LOCAL track_counts = off;
+UPDATE fr_src.t SET v = 'uncounted' WHERE id = 2;
+SET LOCAL track_counts = on;
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+BEGIN;
+SET LOCAL track_counts = off;
+COPY fr_src.child FROM stdin;
+4
+\.
+SET LOCAL track_counts = on;
+COMMIT;
+SELECT fr_src.stale(), fr_src.refresh();
+TRUNCATE fr_src.child;
 SELECT fr_src.stale(), fr_src.refresh();
 -- still, who did nothing at all changed nothing
 SET track_counts = off;
@@ -372,6 +455,53 @@ INSERT INTO fr_src.am VALUES (1);
 SELECT fr_src.stale(), fr_src.refresh();
 SELECT count(*) FROM (SELECT FROM fr_src.am FOR UPDATE) l;
 SELECT fr_src.stale();
+
+-- Tables that only functions in SQL, dynamic statements or functions of the server read
+CREATE TABLE fr_src.l1 AS SELECT 1 AS n;
+CREATE TABLE fr_src.l2 AS SELECT 1 AS n;
+CREATE TABLE fr_src.l3 AS SELECT 1 AS n;
+CREATE TABLE fr_src.l4 AS SELECT 1 AS n;
+CREATE TABLE fr_src.l5 AS SELECT 1 AS n;
+CREATE TABLE fr_src.l6 AS SELECT 1 AS n;
+CREATE TABLE fr_src.l7 AS SELECT to_tsvector('simple', 'one') AS v;
+CREATE TABLE fr_src.l8 AS SELECT 1 AS n;
+CREATE FUNCTION fr_src.inlined() RETURNS SETOF int LANGUAGE sql STABLE AS 'SELECT n FROM fr_src.l1';
+CREATE FUNCTION fr_src.with_setting() RETURNS SETOF int LANGUAGE sql STABLE SET work_mem = '1MB' AS 'SELECT n FROM fr_src.l2';
+CREATE FUNCTION fr_src.definer() RETURNS SETOF int LANGUAGE sql STABLE SECURITY DEFINER AS 'SELECT n FROM fr_src.l3';
+CREATE FUNCTION fr_src.body() RETURNS bigint LANGUAGE sql STABLE BEGIN ATOMIC SELECT count(*) FROM fr_src.l4; END;
+CREATE FUNCTION fr_src.text_body() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM fr_src.l5';
+CREATE FUNCTION fr_src.put_together(which int) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE n bigint;
+BEGIN
+	EXECUTE 'SELECT count(*) FROM fr_src.l' || which INTO n;
+	RETURN n;
+END $$;
+CREATE FUNCTION fr_src.folded() RETURNS bigint LANGUAGE sql IMMUTABLE SET work_mem = '1MB' AS 'SELECT count(*) FROM fr_src.l8';
+SELECT vibepiper.define_asset('fr.l1', 'SELECT n FROM fr_src.inlined() AS n');
+SELECT vibepiper.define_asset('fr.l2', 'SELECT n FROM fr_src.with_setting() AS n');
+SELECT vibepiper.define_asset('fr.l3', 'SELECT n FROM fr_src.definer() AS n');
+SELECT vibepiper.define_asset('fr.l4', 'SELECT fr_src.body() AS n');
+SELECT vibepiper.define_asset('fr.l5', 'SELECT fr_src.text_body() AS n');
+SELECT vibepiper.define_asset('fr.l6', 'SELECT fr_src.put_together(6) AS n');
+SELECT vibepiper.define_asset('fr.l7', $$SELECT word, ndoc FROM ts_stat('SELECT v FROM fr_src.' || 'l7')$$, cache_ttl => '1 day');
+SELECT vibepiper.define_asset('fr.l8', 'SELECT fr_src.folded() AS n');
+SELECT fr_src.refresh();
+INSERT INTO fr_src.l1 VALUES (2);
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.l2 VALUES (2);
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.l3 VALUES (2);
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.l4 VALUES (2);
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.l5 VALUES (2);
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.l6 VALUES (2);
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.l7 VALUES (to_tsvector('simple', 'two'));
+SELECT fr_src.stale(), fr_src.refresh();
+INSERT INTO fr_src.l8 VALUES (2);
+SELECT fr_src.stale(), fr_src.refresh();
 
 -- More changes than the ring of a source holds
 DO $$ BEGIN FOR i IN 1 .. 70 LOOP INSERT INTO fr_src.other VALUES (i); COMMIT; END LOOP; END $$;
