@@ -9,12 +9,13 @@ CREATE TABLE fc_src.t (id int PRIMARY KEY, v text);
 INSERT INTO fc_src.t SELECT i, 'v' || i FROM generate_series(1, 3) i;
 SELECT vibepiper.define_pipeline('fc');
 CREATE FUNCTION fc_src.stale() RETURNS text LANGUAGE sql
-	AS $$ SELECT coalesce(string_agg(asset || ': ' || reason, ', ' ORDER BY asset), 'nothing')
-		FROM vibepiper.plan('fc') WHERE action = 'build' $$;
+	AS $$ SELECT coalesce(string_agg(asset || ': ' || CASE action WHEN 'build' THEN '' ELSE action || ', ' END || reason, ', ' ORDER BY asset), 'nothing')
+		FROM vibepiper.plan('fc') WHERE action NOT IN ('cached', 'deferred', 'maybe') $$;
 -- serial, so that functions stay prepared in this process
 CREATE FUNCTION fc_src.refresh() RETURNS text LANGUAGE sql
-	AS $$ SELECT coalesce(string_agg(asset || ' ' || status, ', ' ORDER BY asset), 'nothing') || '; then stale: ' || fc_src.stale()
-		FROM vibepiper.run('fc', parallel => false) WHERE status <> 'cached' $$;
+	AS $$ SELECT coalesce(string_agg(asset || ' ' || status || CASE status WHEN 'cached' THEN ' (' || reason || ')' ELSE '' END, ', ' ORDER BY asset), 'nothing')
+			|| '; then stale: ' || fc_src.stale()
+		FROM vibepiper.run('fc', parallel => false) WHERE status <> 'cached' OR reason <> 'fresh' $$;
 
 -- Inner functions: in an expression, folded, inlined, prepared for another asset before
 CREATE FUNCTION fc_src.simple(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1; END';
@@ -88,6 +89,24 @@ CREATE TABLE fc_src."Not There" ();
 SELECT fc_src.stale();
 SELECT fc_src.refresh();
 SELECT b.n AS by_path, o.n AS overload, d.n AS dynamic FROM fc.by_path b, fc.overload o, fc.dynamic d;
+-- a function earlier on the path, found by a process that knew the other one, and by a new one
+CREATE FUNCTION fc_src.f(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1; END';
+CREATE FUNCTION fc_src.g(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1; END';
+CREATE FUNCTION fc_src.calls_f() RETURNS int LANGUAGE plpgsql STABLE SET search_path = fc_first, fc_src, pg_temp AS 'BEGIN RETURN f(1); END';
+CREATE FUNCTION fc_src.calls_g() RETURNS int LANGUAGE plpgsql STABLE SET search_path = fc_first, fc_src, pg_temp AS 'BEGIN RETURN g(1); END';
+SELECT vibepiper.define_asset('fc.calls_f', 'SELECT fc_src.calls_f() AS n');
+SELECT vibepiper.define_asset('fc.calls_g', 'SELECT fc_src.calls_g() AS n');
+SELECT fc_src.refresh();
+CREATE FUNCTION fc_elsewhere.f(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 0; END';
+SELECT fc_src.stale();
+CREATE FUNCTION fc_first.f(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1 + 100; END';
+SELECT fc_src.stale();
+SELECT fc_src.refresh();
+CREATE FUNCTION fc_first.g(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1 + 200; END';
+SELECT fc_src.stale();
+SELECT asset, status, reason FROM vibepiper.run('fc', parallel => true) WHERE status <> 'cached';
+SELECT fc_src.stale(), f.n AS f, g.n AS g FROM fc.calls_f f, fc.calls_g g;
+SELECT vibepiper.drop_asset('fc.calls_f'), vibepiper.drop_asset('fc.calls_g');
 -- the asset's own recorded path
 SET search_path = fc_first, fc_src;
 CREATE FUNCTION own_path() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT count(*) FROM t); END';
@@ -146,6 +165,46 @@ COMMIT;
 SELECT fc_src.stale();
 SELECT fc_src.refresh();
 SELECT fc_src.stale(), n FROM fc.operated;
+-- the functions of operators and casts of the query itself, called and inlined
+CREATE FUNCTION fc_src.plus(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + $2; END';
+CREATE FUNCTION fc_src.plus_inlined(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + $2';
+CREATE OPERATOR fc_src.### (FUNCTION = fc_src.plus, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR fc_src.## (FUNCTION = fc_src.plus_inlined, LEFTARG = int, RIGHTARG = int);
+CREATE TYPE fc_src.wrapped AS (n int);
+CREATE FUNCTION fc_src.wrap(int) RETURNS fc_src.wrapped LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN ROW($1)::fc_src.wrapped; END';
+CREATE FUNCTION fc_src.unwrap(fc_src.wrapped) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1.n';
+CREATE CAST (int AS fc_src.wrapped) WITH FUNCTION fc_src.wrap(int);
+CREATE CAST (fc_src.wrapped AS int) WITH FUNCTION fc_src.unwrap(fc_src.wrapped);
+SELECT vibepiper.define_pipeline('fc_ops');
+SELECT asset, change FROM vibepiper.define_assets('fc_ops', '[
+	{"name": "called", "query": "SELECT id OPERATOR(fc_src.###) 1 AS n FROM fc_src.t"},
+	{"name": "folded", "query": "SELECT 1 OPERATOR(fc_src.###) 1 AS n"},
+	{"name": "inlined", "query": "SELECT id OPERATOR(fc_src.##) 1 AS n FROM fc_src.t"},
+	{"name": "compared", "query": "SELECT id FROM fc_src.t WHERE 4 IN (SELECT t.id OPERATOR(fc_src.##) u.id FROM fc_src.t u)"},
+	{"name": "cast_called", "query": "SELECT id::fc_src.wrapped::text AS n FROM fc_src.t"},
+	{"name": "cast_inlined", "query": "SELECT ROW(id)::fc_src.wrapped::int AS n FROM fc_src.t"},
+	{"name": "neither", "query": "SELECT id + 1 AS n FROM fc_src.t"}]');
+SELECT count(*) FROM vibepiper.run('fc_ops') WHERE status = 'built';
+CREATE OR REPLACE FUNCTION fc_src.plus(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + $2 + 100; END';
+SELECT asset, action, reason FROM vibepiper.plan('fc_ops') WHERE action <> 'cached' ORDER BY asset;
+SELECT asset, status FROM vibepiper.run('fc_ops') WHERE status <> 'cached' ORDER BY asset;
+CREATE OR REPLACE FUNCTION fc_src.plus_inlined(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + $2 + 1';
+SELECT asset, action, reason FROM vibepiper.plan('fc_ops') WHERE action <> 'cached' ORDER BY asset;
+SELECT asset, status FROM vibepiper.run('fc_ops') WHERE status <> 'cached' ORDER BY asset;
+-- casts can be meant where no text says so, so more than these are computed
+CREATE OR REPLACE FUNCTION fc_src.wrap(int) RETURNS fc_src.wrapped LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN ROW($1 + 100)::fc_src.wrapped; END';
+SELECT asset, action, reason FROM vibepiper.plan('fc_ops', 'cast_called neither') ORDER BY asset;
+SELECT asset, status FROM vibepiper.run('fc_ops') WHERE status = 'built';
+CREATE OR REPLACE FUNCTION fc_src.unwrap(fc_src.wrapped) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1.n + 100';
+SELECT asset, action, reason FROM vibepiper.plan('fc_ops', 'cast_inlined neither') ORDER BY asset;
+SELECT asset, status FROM vibepiper.run('fc_ops') WHERE status = 'built';
+SELECT (SELECT array_agg(n ORDER BY n) FROM fc_ops.called) AS called, (SELECT n FROM fc_ops.folded) AS folded,
+	(SELECT array_agg(n ORDER BY n) FROM fc_ops.inlined) AS inlined, (SELECT array_agg(id ORDER BY id) FROM fc_ops.compared) AS compared,
+	(SELECT array_agg(n ORDER BY n) FROM fc_ops.cast_called) AS cast_called, (SELECT array_agg(n ORDER BY n) FROM fc_ops.cast_inlined) AS cast_inlined;
+SELECT vibepiper.drop_pipeline('fc_ops', cascade => true);
+DROP SCHEMA fc_ops;
+DROP CAST (int AS fc_src.wrapped);
+DROP CAST (fc_src.wrapped AS int);
 -- a cast in an assignment, which names nothing
 CREATE FUNCTION fc_src.to_pair(text) RETURNS fc_src.pair LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (1, 1, 1)::fc_src.pair; END';
 CREATE FUNCTION fc_src.to_pair2(text) RETURNS fc_src.pair LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (2, 2, 2)::fc_src.pair; END';
