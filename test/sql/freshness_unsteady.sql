@@ -72,6 +72,64 @@ INSERT INTO fu_src.t VALUES (3, '2020-01-03');
 SELECT action, reason FROM vibepiper.plan('fu', 'limited');
 SELECT status, reason FROM vibepiper.run('fu', 'limited');
 
+-- How long cache_ttl says that a version is good, be it published or stored
+CREATE FUNCTION fu_src.age(stub regclass, by interval) RETURNS void LANGUAGE sql AS $$
+	UPDATE vibepiper.version SET as_of = as_of - $2 WHERE asset_id = (SELECT asset_id FROM vibepiper.asset WHERE asset.stub = $1) $$;
+SELECT vibepiper.define_pipeline('fu_ttl');
+SELECT vibepiper.define_asset('fu_ttl.steady', 'SELECT id FROM fu_src.t', cache_ttl => '1 h');
+SELECT vibepiper.define_asset('fu_ttl.after', 'SELECT count(*) AS n FROM fu_ttl.steady');
+SELECT vibepiper.define_asset('fu_ttl.random', 'SELECT random() > 2 AS never FROM fu_src.t', cache_ttl => '1 h');
+SELECT asset, status FROM vibepiper.run('fu_ttl');
+SELECT asset, action, reason FROM vibepiper.plan('fu_ttl') ORDER BY asset;
+SELECT fu_src.age('fu_ttl.steady', '30 min'), fu_src.age('fu_ttl.random', '30 min');
+SELECT asset, action, reason FROM vibepiper.plan('fu_ttl') ORDER BY asset;
+SELECT fu_src.age('fu_ttl.random', '90 min');
+SELECT asset, action, reason FROM vibepiper.plan('fu_ttl') ORDER BY asset;
+SELECT fu_src.age('fu_ttl.steady', '90 min');
+SELECT asset, action, reason FROM vibepiper.plan('fu_ttl') ORDER BY asset;
+-- the same rows once more are good for as long again
+SELECT asset, status, reason FROM vibepiper.run('fu_ttl') ORDER BY asset;
+SELECT asset, action, reason FROM vibepiper.plan('fu_ttl') ORDER BY asset;
+SELECT fu_src.age('fu_ttl.steady', '2 h');
+SELECT asset, status, reason FROM vibepiper.run('fu_ttl', parallel => false) ORDER BY asset;
+SELECT asset, action, reason FROM vibepiper.plan('fu_ttl') ORDER BY asset;
+-- stored
+SELECT vibepiper.define_asset('fu_ttl.steady', 'SELECT -id AS id FROM fu_src.t', cache_ttl => '1 h');
+SELECT asset, status FROM vibepiper.run('fu_ttl', 'steady');
+SELECT vibepiper.define_asset('fu_ttl.steady', 'SELECT id FROM fu_src.t', cache_ttl => '1 h');
+SELECT action, reason FROM vibepiper.plan('fu_ttl', 'steady');
+BEGIN;
+SELECT fu_src.age('fu_ttl.steady', '2 h');
+SELECT action, reason FROM vibepiper.plan('fu_ttl', 'steady');
+SELECT status, reason FROM vibepiper.run('fu_ttl', 'steady', parallel => false);
+ROLLBACK;
+SELECT action, reason FROM vibepiper.plan('fu_ttl', 'steady');
+SELECT status, reason FROM vibepiper.run('fu_ttl', 'steady');
+SELECT id FROM fu_ttl.steady ORDER BY id;
+SELECT vibepiper.drop_pipeline('fu_ttl', cascade => true);
+DROP SCHEMA fu_ttl;
+
+-- A policy that reads a setting, for whom it is meant
+CREATE ROLE fu_role;
+GRANT USAGE ON SCHEMA fu_src TO fu_role;
+GRANT CREATE ON SCHEMA fu TO fu_role;
+CREATE TABLE fu_src.secured (n int);
+INSERT INTO fu_src.secured VALUES (1), (2);
+GRANT SELECT ON fu_src.secured TO fu_role;
+ALTER TABLE fu_src.secured ENABLE ROW LEVEL SECURITY;
+CREATE POLICY of_setting ON fu_src.secured USING (n = current_setting('fu.n', true)::int);
+CREATE VIEW fu_src.of_role AS SELECT n FROM fu_src.secured;
+ALTER VIEW fu_src.of_role OWNER TO fu_role;
+SELECT vibepiper.define_asset('fu.policy', 'SELECT n FROM fu_src.secured');
+SELECT vibepiper.define_asset('fu.policy_view', 'SELECT n FROM fu_src.of_role');
+ALTER VIEW fu.policy OWNER TO fu_role;
+SELECT asset, status FROM vibepiper.run('fu', 'policy policy_view');
+SELECT asset, action, reason FROM vibepiper.plan('fu', 'policy policy_view') ORDER BY asset;
+SET fu.n = 2;
+SELECT asset, status, reason FROM vibepiper.run('fu', 'policy policy_view', parallel => false) ORDER BY asset;
+SELECT (SELECT array_agg(n) FROM fu.policy) AS policy, (SELECT array_agg(n) FROM fu.policy_view) AS view;
+RESET fu.n;
+
 -- Foreign tables, as partitions, too
 CREATE EXTENSION IF NOT EXISTS file_fdw;
 CREATE SERVER fu_files FOREIGN DATA WRAPPER file_fdw;
@@ -89,3 +147,4 @@ RESET vibepiper.progress;
 SELECT vibepiper.drop_pipeline('fu', cascade => true);
 DROP SCHEMA fu, fu_src CASCADE;
 DROP SERVER fu_files;
+DROP ROLE fu_role;
