@@ -120,14 +120,17 @@ ALTER TABLE fu_src.secured ENABLE ROW LEVEL SECURITY;
 CREATE POLICY of_setting ON fu_src.secured USING (n = current_setting('fu.n', true)::int);
 CREATE VIEW fu_src.of_role AS SELECT n FROM fu_src.secured;
 ALTER VIEW fu_src.of_role OWNER TO fu_role;
+CREATE FUNCTION fu_src.reads_secured() RETURNS bigint LANGUAGE plpgsql STABLE SECURITY DEFINER AS 'BEGIN RETURN (SELECT sum(n) FROM fu_src.secured); END';
+ALTER FUNCTION fu_src.reads_secured() OWNER TO fu_role;
 SELECT vibepiper.define_asset('fu.policy', 'SELECT n FROM fu_src.secured');
 SELECT vibepiper.define_asset('fu.policy_view', 'SELECT n FROM fu_src.of_role');
+SELECT vibepiper.define_asset('fu.policy_function', 'SELECT fu_src.reads_secured() AS n');
 ALTER VIEW fu.policy OWNER TO fu_role;
-SELECT asset, status FROM vibepiper.run('fu', 'policy policy_view');
-SELECT asset, action, reason FROM vibepiper.plan('fu', 'policy policy_view') ORDER BY asset;
+SELECT asset, status FROM vibepiper.run('fu', 'policy policy_view policy_function');
+SELECT asset, action, reason FROM vibepiper.plan('fu', 'policy policy_view policy_function') ORDER BY asset;
 SET fu.n = 2;
-SELECT asset, status, reason FROM vibepiper.run('fu', 'policy policy_view', parallel => false) ORDER BY asset;
-SELECT (SELECT array_agg(n) FROM fu.policy) AS policy, (SELECT array_agg(n) FROM fu.policy_view) AS view;
+SELECT asset, status, reason FROM vibepiper.run('fu', 'policy policy_view policy_function', parallel => false) ORDER BY asset;
+SELECT (SELECT array_agg(n) FROM fu.policy) AS policy, (SELECT array_agg(n) FROM fu.policy_view) AS view, (SELECT n FROM fu.policy_function) AS function;
 RESET fu.n;
 
 -- Foreign tables, as partitions, too
