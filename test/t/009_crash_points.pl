@@ -142,6 +142,13 @@ sub renew
 	return;
 }
 
+# What a run would compute, besides what follows a setting.
+sub stale
+{
+	my ($p) = @_;
+	return sql(qq{SELECT string_agg(asset || ': ' || reason, ', ' ORDER BY asset) FROM vibepiper.plan('p_$p') WHERE action <> 'cached' AND asset <> '$p.lazy'});
+}
+
 sub slots { return sql(q{SELECT max(n) FROM (SELECT count(*) AS n FROM vibepiper.slot GROUP BY asset_id) s}); }
 
 # Something to lose: a publication (there are older ones), and what the point needs.
@@ -190,6 +197,7 @@ sub after_next_runs
 		my $now = tick();
 		renew($p);
 		is(reading($p), expected($now, $now, $now), "$what: the next run is read");
+		is(stale($p), '', "$what: and fresh");
 	}
 	is(sql($misfits), '', "$what: and all fits");
 	cmp_ok(slots(), '<=', $steady, "$what: no more slots than without");
@@ -205,6 +213,7 @@ for my $i (0 .. $#points)
 	my $old = prepare($p, $point);
 	my $statement = statement($p, $point);
 	my $arm = setting($point, 'error');
+	my $stale = stale($p);
 	my ($rc, $out, $err) = $node->psql('postgres', "$arm;\n$statement");
 
 	if ($point->{after})
@@ -215,6 +224,7 @@ for my $i (0 .. $#points)
 	}
 	like($err, qr/ERROR:.*(point "$point->{name}" was reached|assets failed\s+DETAIL:.*point "$point->{name}" was reached)/s, "$what: the statement fails");
 	is(reading($p), expected($old, $old, $old), "$what: as before");
+	is(stale($p), $stale, "$what: and as stale as before");
 	is(sql($misfits), '', "$what: all fits");
 
 	my $now = $point->{does} eq $run ? $old + 1 : $old;
@@ -225,6 +235,7 @@ for my $i (0 .. $#points)
 	is(() = $err =~ /ERROR/g, 1, "$what: one error in a transaction that tries again") or diag($err);
 	like($out, qr/^in between: $old$/m, "$what: between the tries it reads what was there") unless $point->{at_commit};
 	is(reading($p), expected($now, $now, $now), "$what: the second try is published");
+	is(stale($p), '', "$what: and fresh") if $point->{does} eq $run;
 	is(sql($misfits), '', "$what: and all fits");
 
 	if ($point->{task})
