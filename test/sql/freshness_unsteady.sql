@@ -11,6 +11,12 @@ CREATE FUNCTION fu_src.marked_volatile() RETURNS int LANGUAGE plpgsql VOLATILE A
 CREATE FUNCTION fu_src.says_stable() RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN random() >= 0; END';
 CREATE FUNCTION fu_src.clock() RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN current_date IS NOT NULL; END';
 CREATE FUNCTION fu_src.body() RETURNS bool LANGUAGE sql STABLE BEGIN ATOMIC SELECT now() IS NOT NULL; END;
+-- literals, in dynamic SQL too; others only begin so
+CREATE FUNCTION fu_src.today() RETURNS bool LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN EXISTS (SELECT FROM fu_src.t WHERE at > 'Today'); END $$;
+CREATE FUNCTION fu_src.noon() RETURNS bool LANGUAGE sql STABLE AS $$ SELECT EXISTS (SELECT FROM fu_src.t WHERE at > ' tomorrow 12:00'::timestamp) $$;
+CREATE FUNCTION fu_src.quoted() RETURNS bool LANGUAGE plpgsql STABLE AS $$
+DECLARE b bool; BEGIN EXECUTE 'SELECT ''now''::timestamp IS NULL' INTO b; RETURN b; END $$;
+CREATE FUNCTION fu_src.not_now() RETURNS bool LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN 'nowhere' < 'today is another day' AND 'now-a-days' <> ''; END $$;
 CREATE FUNCTION fu_src.indirect() RETURNS bool LANGUAGE plpgsql STABLE AS 'BEGIN RETURN fu_src.clock(); END';
 CREATE FUNCTION fu_src.dynamic() RETURNS int LANGUAGE plpgsql STABLE AS $$
 DECLARE n int;
@@ -54,6 +60,10 @@ SELECT asset, change FROM vibepiper.define_assets('fu', '[
 	{"name": "sample2", "query": "SELECT id FROM fu_src.t TABLESAMPLE BERNOULLI (100) REPEATABLE (1)"},
 	{"name": "view", "query": "SELECT id, future FROM fu_src.v"},
 	{"name": "marked", "query": "SELECT fu_src.marked_volatile() AS n"},
+	{"name": "literal", "query": "SELECT fu_src.today() AS n"},
+	{"name": "noon", "query": "SELECT fu_src.noon() AS n"},
+	{"name": "quoted", "query": "SELECT fu_src.quoted() AS n"},
+	{"name": "not_now", "query": "SELECT fu_src.not_now() AS n"},
 	{"name": "says_stable", "query": "SELECT fu_src.says_stable() AS n"},
 	{"name": "indirect", "query": "SELECT fu_src.indirect() AS n"},
 	{"name": "body", "query": "SELECT fu_src.body() AS n"},
