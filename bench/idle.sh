@@ -16,7 +16,8 @@ ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 bench_start "vibepiper.keeper_pause = 1s"
 sql > /dev/null <<-'SQL'
 	CREATE TABLE t AS SELECT 1 AS n;
-	SELECT vibepiper.define_pipeline('p'), vibepiper.define_asset('p.a', 'SELECT n FROM t'), vibepiper.run('p');
+	SELECT vibepiper.define_pipeline('p'), vibepiper.define_asset('p.a', 'SELECT n FROM t');
+	SELECT vibepiper.run('p');
 SQL
 for _ in $(seq 120); do
 	[ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'vibepiper keeper'")" != 0 ] || break
