@@ -118,27 +118,6 @@ is(value(q{SELECT count(*) FROM vibepiper.versions WHERE asset = 'e.dear'}), '2'
 is(value(q{SELECT count(*) < 4 FROM vibepiper.versions WHERE asset = 'e.cheap'}), 't', 'not all cheap ones');
 $node->safe_psql('postgres', q{SELECT vibepiper.drop_pipeline('e', cascade => true)});
 
-# Of the same size, and as dear: what was found right again stays
-$node->append_conf('postgresql.conf', 'vibepiper.keeper = off');
-$node->reload;
-wait_for(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'vibepiper keeper'}, 'no keeper is left');
-$node->safe_psql('postgres', q{SELECT vibepiper.purge('p'), vibepiper.define_pipeline('f', keep_versions => 1)});
-sub define_and_run { my ($name, $n) = @_; return value("SELECT vibepiper.define_asset('f.$name', 'SELECT id, pad, $n AS n FROM raw.t'); SELECT status FROM vibepiper.run('f', '$name')") }
-like(define_and_run('used', $_), qr/built$/, 'it is computed') for 1, 2;
-like(define_and_run('used', $_), qr/cached$/, 'it is found right again') for 1, 2;
-like(define_and_run('unused', $_), qr/built$/, 'another is computed') for 1, 2;
-like(define_and_run('other', $_), qr/built$/, 'and a third') for 1, 2;
-my $uses = q{SELECT string_agg(split_part(asset, '.', 2) || ' ' || uses, ', ' ORDER BY asset) FROM vibepiper.versions JOIN vibepiper.version USING (version_id) WHERE asset LIKE 'f.%' AND NOT versions.published};
-is(value($uses), 'other 1, unused 1, used 2', 'uses are counted');
-$node->safe_psql('postgres', q{UPDATE vibepiper.version v SET elapsed = CASE stub::regclass::text WHEN 'f.other' THEN interval '10 s' ELSE interval '1 s' END
-	FROM vibepiper.asset a WHERE a.asset_id = v.asset_id AND stub::regclass::text LIKE 'f.%'});
-$node->append_conf('postgresql.conf', 'vibepiper.keeper = on');
-$node->reload;
-wait_for(q{SELECT evictions > 0 FROM vibepiper.cache_stats WHERE pipeline = 'f'}, 'one is evicted');
-wait_for(q{SELECT sum(bytes - published_bytes) <= 1024 * 1024 FROM vibepiper.cache_stats}, 'then there is room');
-is(value($uses), 'other 1, used 2', 'that which was used least');
-$node->safe_psql('postgres', q{SELECT vibepiper.drop_pipeline('f', cascade => true)});
-
 # A reader with an old snapshot keeps what he reads
 my $reader = $node->background_psql('postgres');
 $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM p.small;');
