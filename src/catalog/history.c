@@ -68,7 +68,6 @@ vp_run_insert(VpRunRecord *run)
 	put(v, nulls, 7, true, TimestampTzGetDatum(run->started_at));
 	put(v, nulls, 8, true, BoolGetDatum(run->parallel));
 	put(v, nulls, 9, run->retry_of != 0, Int64GetDatum(run->retry_of));
-	vp_wanted_request(false);	/* it makes the history longer */
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, v, nulls, false);
 	run->id = vp_col_int64(0, 1);
@@ -102,6 +101,7 @@ vp_run_finish(const VpRunRecord *run)
 	put_text(v, nulls, 8, run->error);
 	put(v, nulls, 9, true, Int32GetDatum(run->reused));
 	put(v, nulls, 10, true, Int64GetDatum(run->saved));
+	vp_wanted_request(false);	/* the history that counts is longer now */
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, v, nulls, false);
 	vp_spi_close(&spi);
@@ -158,6 +158,7 @@ vp_runs_bury(List *run_ids)
 	Datum		values[1] = {int64s_datum(run_ids)};
 	VpSpi		spi;
 
+	vp_wanted_request(false);
 	vp_spi_open(&spi);
 	(void) vp_spi_run(&statement, values, NULL, false);
 	vp_spi_close(&spi);

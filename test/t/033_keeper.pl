@@ -118,6 +118,27 @@ is(value(q{SELECT count(*) FROM vibepiper.versions WHERE asset = 'e.dear'}), '2'
 is(value(q{SELECT count(*) < 4 FROM vibepiper.versions WHERE asset = 'e.cheap'}), 't', 'not all cheap ones');
 $node->safe_psql('postgres', q{SELECT vibepiper.drop_pipeline('e', cascade => true)});
 
+# Of the same size, and as dear: what was found right again stays
+$node->append_conf('postgresql.conf', 'vibepiper.keeper = off');
+$node->reload;
+wait_for(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'vibepiper keeper'}, 'no keeper is left');
+$node->safe_psql('postgres', q{SELECT vibepiper.purge('p'), vibepiper.define_pipeline('f', keep_versions => 1)});
+sub define_and_run { my ($name, $n) = @_; return value("SELECT vibepiper.define_asset('f.$name', 'SELECT id, pad, $n AS n FROM raw.t'); SELECT status FROM vibepiper.run('f', '$name')") }
+like(define_and_run('used', $_), qr/built$/, 'it is computed') for 1, 2;
+like(define_and_run('used', $_), qr/cached$/, 'it is found right again') for 1, 2;
+like(define_and_run('unused', $_), qr/built$/, 'another is computed') for 1, 2;
+like(define_and_run('other', $_), qr/built$/, 'and a third') for 1, 2;
+my $uses = q{SELECT string_agg(split_part(asset, '.', 2) || ' ' || uses, ', ' ORDER BY asset) FROM vibepiper.versions JOIN vibepiper.version USING (version_id) WHERE asset LIKE 'f.%' AND NOT versions.published};
+is(value($uses), 'other 1, unused 1, used 2', 'uses are counted');
+$node->safe_psql('postgres', q{UPDATE vibepiper.version v SET elapsed = CASE stub::regclass::text WHEN 'f.other' THEN interval '10 s' ELSE interval '1 s' END
+	FROM vibepiper.asset a WHERE a.asset_id = v.asset_id AND stub::regclass::text LIKE 'f.%'});
+$node->append_conf('postgresql.conf', 'vibepiper.keeper = on');
+$node->reload;
+wait_for(q{SELECT evictions > 0 FROM vibepiper.cache_stats WHERE pipeline = 'f'}, 'one is evicted');
+wait_for(q{SELECT sum(bytes - published_bytes) <= 1024 * 1024 FROM vibepiper.cache_stats}, 'then there is room');
+is(value($uses), 'other 1, used 2', 'that which was used least');
+$node->safe_psql('postgres', q{SELECT vibepiper.drop_pipeline('f', cascade => true)});
+
 # A reader with an old snapshot keeps what he reads
 my $reader = $node->background_psql('postgres');
 $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM p.small;');
@@ -133,7 +154,35 @@ $node->reload;
 $node->safe_psql('postgres', q{SELECT vibepiper.run('p', force => true)}) for 1 .. 5;
 wait_for(q{SELECT count(*) <= 3 FROM vibepiper.runs WHERE pipeline = 'p'}, 'the history has three runs');
 is(value(q{SELECT count(*) FROM vibepiper.tasks t WHERE NOT EXISTS (SELECT FROM vibepiper.runs r WHERE r.run_id = t.run_id)}), '0', 'and their tasks');
-is($node->psql('postgres', q{SELECT vibepiper.rollback('p', (SELECT max(run_id) FROM vibepiper.runs))}), 0, 'a rollback to the last run works');
+# ... though the keeper saw the last run unfinished, which itself gives it nothing to do
+wait_for("SELECT ($spare) = 0", 'nothing is to be dropped');
+my $held = $node->background_psql('postgres');
+$held->query_safe('SELECT pg_advisory_lock(1);');
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION raw.hold() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN new; END';
+	CREATE TRIGGER hold BEFORE UPDATE ON vibepiper.run FOR EACH ROW WHEN (new.pipeline = 'p') EXECUTE FUNCTION raw.hold();
+	SELECT vibepiper.define_pipeline('h');
+	SELECT vibepiper.define_asset('h.read', 'SELECT 1 AS n');
+	SELECT vibepiper.run('h');
+});
+my $run = $node->background_psql('postgres');
+$run->query_until(qr/asked/, "\\echo asked\nSELECT vibepiper.run('p', force => true);\n");
+wait_for(q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}, 'a run is about to finish');
+$node->safe_psql('postgres', q{
+	SELECT n FROM h.read;
+	SELECT vibepiper.define_asset('h.other', 'SELECT 1 AS n');
+	SELECT vibepiper.run('h', 'other');
+});
+wait_for(q{SELECT count(*) = 1 FROM vibepiper.asset_reads JOIN vibepiper.asset USING (asset_id) WHERE stub = 'h.read'::regclass}, 'the keeper does its work meanwhile');
+wait_for(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'vibepiper keeper'}, 'and leaves');
+is(value(q{SELECT count(*) FROM vibepiper.runs WHERE pipeline = 'p'}), '4', 'the unfinished run is one more');
+$held->query_safe('SELECT pg_advisory_unlock(1);');
+$held->quit;
+$run->query_safe('SELECT 1');
+$run->quit;
+wait_for(q{SELECT count(*) <= 3 FROM vibepiper.runs WHERE pipeline = 'p'}, 'finished, it is one too many');
+$node->safe_psql('postgres', q{DROP TRIGGER hold ON vibepiper.run; SELECT vibepiper.drop_pipeline('h', cascade => true)});
+is($node->psql('postgres', q{SELECT vibepiper.rollback('p', (SELECT max(run_id) FROM vibepiper.runs WHERE pipeline = 'p'))}), 0, 'a rollback to the last run works');
 $node->safe_psql('postgres', q{SELECT vibepiper.release('p')});
 $node->append_conf('postgresql.conf', "vibepiper.keep_runs = 10000");
 $node->reload;
