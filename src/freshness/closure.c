@@ -45,6 +45,7 @@ typedef struct Walk
 	List	   *named;			/* relations of the query */
 	List	   *called;			/* functions, as far as can be told */
 	bool		in_body;		/* of a function that perhaps isn't called */
+	bool		in_policy;		/* that perhaps isn't for who read */
 	bool		whole_rows;
 	bool		casts;			/* their functions are among those found */
 	int			nfunctions;		/* looked into by now */
@@ -70,7 +71,7 @@ add_type(Walk *walk, Oid type)
 static void
 add_call(Walk *walk, Oid function)
 {
-	if (!walk->in_body)
+	if (!walk->in_body && !walk->in_policy)
 		walk->called = list_append_unique_oid(walk->called, function);
 }
 
@@ -116,10 +117,15 @@ add_type_of(Walk *walk, Node *node)
 	}
 }
 
+/*
+ * A policy's functions are noticed when they are executed, but not what isn't a
+ * function.
+ */
 static void
 note_unsteady(Walk *walk, Node *node)
 {
-	if (walk->found.unsteady == NULL && !walk->in_body)
+	if (walk->found.unsteady == NULL && !walk->in_body &&
+		!(walk->in_policy && !IsA(node, SQLValueFunction)))
 		walk->found.unsteady = vp_unsteady_node(node);
 }
 
@@ -180,8 +186,10 @@ look_into_relation(Walk *walk, Oid relid)
 	if (rel->rd_rel->relrowsecurity && rel->rd_rsdesc != NULL)
 	{
 		walk->found.row_security = true;
+		walk->in_policy = true;
 		foreach(lc, rel->rd_rsdesc->policies)
 			(void) query_walker((Node *) ((RowSecurityPolicy *) lfirst(lc))->qual, walk);
+		walk->in_policy = false;
 	}
 	RelationClose(rel);
 }

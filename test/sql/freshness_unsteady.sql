@@ -142,6 +142,20 @@ SET fu.n = 2;
 SELECT asset, status, reason FROM vibepiper.run('fu', 'policy policy_view policy_function', parallel => false) ORDER BY asset;
 SELECT (SELECT array_agg(n) FROM fu.policy) AS policy, (SELECT array_agg(n) FROM fu.policy_view) AS view, (SELECT n FROM fu.policy_function) AS function;
 RESET fu.n;
+-- ... and for whom it isn't, until it is
+CREATE ROLE fu_exempt BYPASSRLS;
+GRANT USAGE ON SCHEMA fu_src TO fu_exempt;
+GRANT CREATE ON SCHEMA fu TO fu_exempt;
+GRANT SELECT ON fu_src.secured TO fu_exempt;
+SELECT vibepiper.define_asset('fu.policy_owner', 'SELECT n FROM fu_src.secured');
+SELECT vibepiper.define_asset('fu.policy_exempt', 'SELECT n FROM fu_src.secured');
+ALTER VIEW fu.policy_exempt OWNER TO fu_exempt;
+SELECT asset, status FROM vibepiper.run('fu', 'policy_owner policy_exempt') ORDER BY asset;
+SELECT asset, status FROM vibepiper.run('fu', 'policy_owner policy_exempt') ORDER BY asset;
+ALTER ROLE fu_exempt NOBYPASSRLS;
+SELECT asset, status, reason FROM vibepiper.run('fu', 'policy_owner policy_exempt') ORDER BY asset;
+SELECT asset, action, reason FROM vibepiper.plan('fu', 'policy_owner policy_exempt') ORDER BY asset;
+SELECT (SELECT array_agg(n ORDER BY n) FROM fu.policy_owner) AS owner, (SELECT array_agg(n) FROM fu.policy_exempt) AS exempt;
 
 -- Foreign tables, as partitions, too
 CREATE EXTENSION IF NOT EXISTS file_fdw;
@@ -160,4 +174,4 @@ RESET vibepiper.progress;
 SELECT vibepiper.drop_pipeline('fu', cascade => true);
 DROP SCHEMA fu, fu_src CASCADE;
 DROP SERVER fu_files;
-DROP ROLE fu_role;
+DROP ROLE fu_role, fu_exempt;
