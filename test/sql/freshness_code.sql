@@ -253,6 +253,32 @@ SELECT fc_src.stale();
 SELECT fc_src.refresh();
 SELECT array_agg(n ORDER BY n) FROM fc.secured;
 
+-- Operators in a view and a policy, folded when another asset's function was prepared
+CREATE FUNCTION fc_src.plus_in_view(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + $2; END';
+CREATE FUNCTION fc_src.plus_in_policy(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + $2; END';
+CREATE OPERATOR fc_src.+# (FUNCTION = fc_src.plus_in_view, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR fc_src.+## (FUNCTION = fc_src.plus_in_policy, LEFTARG = int, RIGHTARG = int);
+CREATE VIEW fc_src.folded_view AS SELECT id FROM fc_src.t WHERE id < 1 OPERATOR(fc_src.+#) 1;
+CREATE TABLE fc_src.folded_policy (n int);
+ALTER TABLE fc_src.folded_policy ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON fc_src.folded_policy USING (n < 1 OPERATOR(fc_src.+##) 1);
+GRANT SELECT ON fc_src.folded_policy TO fc_role;
+CREATE FUNCTION fc_src.reads_view() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT count(*) FROM fc_src.folded_view); END';
+CREATE FUNCTION fc_src.reads_policy() RETURNS bigint LANGUAGE plpgsql STABLE SECURITY DEFINER AS 'BEGIN RETURN (SELECT count(*) FROM fc_src.folded_policy); END';
+ALTER FUNCTION fc_src.reads_policy() OWNER TO fc_role;
+ALTER ROLE fc_role NOBYPASSRLS;
+SELECT count(*) FROM vibepiper.define_assets('fc', '[
+	{"name": "view1", "query": "SELECT fc_src.reads_view() AS n"},
+	{"name": "view2", "query": "SELECT fc_src.reads_view() * 2 AS n"},
+	{"name": "policy1", "query": "SELECT fc_src.reads_policy() AS n"},
+	{"name": "policy2", "query": "SELECT fc_src.reads_policy() * 2 AS n"}]');
+SELECT fc_src.refresh();
+CREATE OR REPLACE FUNCTION fc_src.plus_in_view(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + $2 + 1; END';
+SELECT fc_src.stale();
+CREATE OR REPLACE FUNCTION fc_src.plus_in_policy(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + $2 + 1; END';
+SELECT fc_src.stale();
+SELECT fc_src.refresh();
+
 -- Who it belongs to: with whose rights it is computed
 SELECT vibepiper.define_pipeline('fc_owner');
 SELECT vibepiper.define_asset('fc_owner.mine', 'SELECT current_user = ''fc_role'' AS his');
