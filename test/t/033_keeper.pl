@@ -283,6 +283,7 @@ $node->start;
 wait_for(qq{SELECT count(*) = 2 FROM vibepiper.runs WHERE run_id > $before AND kind = 'rebuild' AND status = 'succeeded'}, 'both pipelines were rebuilt');
 is(value(qq{SELECT string_agg(asset, ' ' ORDER BY started_at) FROM vibepiper.tasks t WHERE run_id > $before AND asset LIKE 'r.%' AND t.reason = 'lost'}),
 	'r.base r.often r.seldom r.never', 'the most read first, what it reads before it');
+is(value(qq{SELECT string_agg(pipeline, ' ' ORDER BY run_id) FROM vibepiper.runs WHERE run_id > $before AND kind = 'rebuild'}), 'r p', 'the pipeline that was read most first');
 is(value(q{SELECT count(*) FROM vibepiper.assets WHERE state = 'lost'}), '0', 'nothing is lost');
 is(value(q{SELECT n - (SELECT n FROM raw.small) FROM r.often}), '1', 'and right');
 wait_for(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('vibepiper leader', 'vibepiper worker')}, 'all processes are gone');
