@@ -7,8 +7,11 @@
 # no more and no less: assets whose tables or functions a transaction changed
 # that this run sees and the last one did not, and those that read what was
 # computed with other rows.  Computed or, if it had been before, found: an
-# earlier version that is right again is published instead.  Restarts and crashes
-# may compute more; so may more writers of a table than are remembered.
+# earlier version that is right again is published instead.  Crashes may compute
+# more; so may more writers of a table than are remembered.
+#
+# Some runs go on while the sessions write, and whenever a session looks, in
+# whatever transaction, what it is told is fresh equals its query in its snapshot.
 #
 # VIBEPIPER_STRESS_SECONDS is for how long, VIBEPIPER_STRESS_SEED what to repeat.
 use strict;
@@ -122,6 +125,32 @@ sub say_to
 	return;
 }
 
+# How often something changed that a snapshot from before doesn't tell from what is
+# now: a TRUNCATE, a definition (here)
+my $beyond_snapshots = 0;
+
+# A session that has a run done while the others go on
+my $runner;
+sub begin_run
+{
+	my $parallel = pick('true', 'false');
+	$runner->{mark} = 'mark' . ++$marks;
+	($runner->{out}, $runner->{err}) = ('', '');
+	$runner->{in} .= "SELECT count(*) FROM vibepiper.run('d', parallel => $parallel, max_workers => 2);\n\\echo $runner->{mark}\n";
+	$runner->{run}->pump_nb while length $runner->{in};
+	return;
+}
+sub has_run { $runner->{run}->pump_nb; return $runner->{out} =~ /^$runner->{mark}$/m; }
+sub end_run
+{
+	$runner->{run}->pump until has_run();
+	# no snapshot has the rows before a TRUNCATE
+	my @failed = grep { /^(ERROR|DETAIL|\td\.)/m && !/ERROR:  run of pipeline|was rewritten after the run's snapshot/ } split /\n/, $runner->{err};
+	die "a run meanwhile: $runner->{err}" if @failed;
+	$runner->{mark} = undef;
+	return;
+}
+
 # What committed transactions changed since the last run: tables, functions.
 my %changed;
 my %writers;
@@ -144,6 +173,7 @@ sub finish
 	my $changes = $s->{changed};
 	return unless $s->{open};
 	my $done = say_to($s, $how);
+	$beyond_snapshots += $s->{exclusive} // 0;
 	commit_changes($changes) if defined $done && $how eq 'COMMIT';
 	@$s{qw(open changed stack exclusive)} = (0, {}, [], 0);
 	return;
@@ -174,17 +204,52 @@ sub redefine
 	my ($asset) = @_;
 	finish_exclusive();
 	$other{$asset} = !$other{$asset} || 0;
+	$beyond_snapshots++;
 	sql("SELECT vibepiper.define_asset('$asset', \$q\$" . query_of($asset) . "\$q\$)");
 	return;
 }
 
 sub leaf { return pick(0 .. 3); }
 
-@sessions = map { open_session() } 1 .. 4;
+sub open_sessions
+{
+	@sessions = map { open_session() } 1 .. 4;
+	$runner = open_session();
+	say_to($runner, 'SET lock_timeout = 0');
+	return;
+}
+
+sub differing { return join(' UNION ALL ', map { "SELECT '$_' WHERE EXISTS ((TABLE $_ EXCEPT ALL (" . query_of($_) . ")) UNION ALL ((" . query_of($_) . ") EXCEPT ALL TABLE $_))" } @_); }
+
+# What is fresh for this session is right, if each statement of it sees the same
+my ($looks, $fresh_seen) = (0, 0);
+my @lies;
+sub look
+{
+	my ($s) = @_;
+	my $open = $s->{open};
+	return if $open && ($s->{one_snapshot} ? $s->{began} != $beyond_snapshots : $runner->{mark});
+	return if !$open && !defined say_to($s, 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+	my $plan = say_to($s, q{SELECT asset FROM vibepiper.plan('d') WHERE action = 'cached'});
+	my @fresh = split /\n/, $plan // '';
+	my $wrong = @fresh ? say_to($s, differing(@fresh)) : '';
+	if (defined $plan && defined $wrong)
+	{
+		$looks++;
+		$fresh_seen += @fresh;
+		push @lies, map { "$_: " . query_of($_) . ($open ? $s->{one_snapshot} ? ' (old snapshot)' : ' (open)' : '') } split /\n/, $wrong;
+		say_to($s, 'COMMIT') unless $open;
+	}
+	return;
+}
+
+open_sessions();
 my $gid = 0;
 my %done;
 my @steps = (
-	[ 12, begin => sub { my $s = shift; return if $s->{open}; defined say_to($s, pick('BEGIN', 'BEGIN', 'BEGIN ISOLATION LEVEL REPEATABLE READ')) and $s->{open} = 1; } ],
+	[ 12, begin => sub { my $s = shift; return if $s->{open}; my $begin = pick('BEGIN', 'BEGIN', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+		defined say_to($s, $begin) and @$s{qw(open one_snapshot began)} = (1, $begin =~ /REPEATABLE/, $beyond_snapshots); } ],
+	[ 12, look => \&look ],
 	[ 10, commit => sub { finish($_[0], 'COMMIT') } ],
 	[ 3, rollback => sub { finish($_[0], 'ROLLBACK') } ],
 	[ 5, savepoint => sub { my $s = shift; return unless $s->{open}; defined say_to($s, 'SAVEPOINT s') and push @{ $s->{stack} }, { %{ $s->{changed} } }; } ],
@@ -198,6 +263,7 @@ my @steps = (
 	[ 3, move => sub { my ($s) = @_; changes_rows($s, 'raw.p', 'UPDATE raw.p SET k = (k + 1) % 4 WHERE v = ' . pick(0 .. 5)); } ],
 	[ 3, lock => sub { my ($s) = @_; say_to($s, 'SELECT count(*) FROM (SELECT FROM ' . pick(@plain) . ' FOR UPDATE) x'); } ],
 	[ 2, truncate => sub { my ($s) = @_; my $t = pick(@plain); defined say_to($s, "TRUNCATE $t") or return;
+		$beyond_snapshots++;
 		if ($s->{open}) { $s->{changed}{$t} = 1; $s->{exclusive} = 1; } else { commit_changes({ $t => 1 }); } } ],
 	[ 3, function => sub { my ($s) = @_; return if $s->{open}; my $f = pick(keys %function_reads); my $new = int(rand(3));
 		my $i = $f =~ s/.*f//r;
@@ -218,6 +284,7 @@ my @steps = (
 	[ 2, rollback_prepared => sub { my ($s) = @_; return if $s->{open}; my $name = pick(keys %prepared) or return;
 		defined say_to($s, "ROLLBACK PREPARED '$name'") and delete $prepared{$name}; } ],
 	[ 6, run => sub { run_and_check() } ],
+	[ 2, run_meanwhile => sub { run_meanwhile() } ],
 	# ... and what was changed is as it was, a run later
 	[ 2, there_and_back => sub { my $asset = pick(@assets);
 		for (1, 2) { redefine($asset); run_and_check(); } } ],
@@ -230,7 +297,7 @@ my @steps = (
 sub end_sessions
 {
 	finish($_, pick('COMMIT', 'ROLLBACK')) for @sessions;
-	for (@sessions) { $_->{in} .= "\\q\n"; $_->{run}->finish; }
+	for (@sessions, $runner) { $_->{in} .= "\\q\n"; $_->{run}->finish; }
 	return;
 }
 
@@ -238,15 +305,44 @@ sub begin_again
 {
 	my ($why) = @_;
 	$more_allowed = 2 if $why eq 'crash';	# a clean restart forgets nothing
-	@sessions = map { open_session() } 1 .. 4;
+	open_sessions();
 	return;
 }
 
 sub rows_published { return map { split /\|/ } split /\n/, sql('SELECT asset, data_hash FROM vibepiper.versions WHERE published'); }
 
+# What it sees of the others' transactions isn't known
+my %alone = map { $_ => 1 } qw(run run_meanwhile redefine there_and_back restart crash);
+my @others = grep { !$alone{ $_->[1] } } @steps;
+sub step
+{
+	my @among = @_;
+	my $total = 0;
+	$total += $_->[0] for @among;
+	my $roll = rand($total);
+	my $step = first { ($roll -= $_->[0]) < 0 } @among;
+	$done{ $step->[1] }++;
+	return $step->[2]->(pick(@sessions));
+}
+sub run_meanwhile
+{
+	begin_run();
+	for (1 .. 40)
+	{
+		step(@others);
+		last if has_run() && chance(0.3);
+	}
+	finish_exclusive();
+	end_run();
+	look(pick(@sessions)) for 1, 2;
+	run_and_check(1);
+	return;
+}
+
 my ($runs, $wrong, $computed, $reused, $excused) = (0, 0, 0, 0, 0);
 sub run_and_check
 {
+	my ($done_before) = @_;		# by a run of which isn't known what it saw
 	finish_exclusive();
 	my $parallel = pick('true', 'false');
 	my %rows_then = rows_published();
@@ -263,13 +359,14 @@ sub run_and_check
 		my $did = $status{$asset} ne 'cached';
 		$computed += $did && $status{$asset} ne 'reused';
 		$reused += $status{$asset} eq 'reused';
+		next if $done_before;
 		push @missed, $asset if $due && !$did;
 		push @needless, $asset if $did && !$due;
 	}
 	%other_then = %other;
 	$excused += @needless if $more;
 	@missed = () if $more_allowed > 1;
-	my @differs = split /\n/, sql(join(' UNION ALL ', map { "SELECT '$_' WHERE EXISTS ((TABLE $_ EXCEPT ALL (" . query_of($_) . ")) UNION ALL ((" . query_of($_) . ") EXCEPT ALL TABLE $_))" } @assets));
+	my @differs = split /\n/, sql(differing(@assets));
 	my $stale = sql(q{SELECT string_agg(asset || ': ' || reason, ', ') FROM vibepiper.plan('d') WHERE action <> 'cached'});
 	$runs++;
 	if (@differs || @missed || (@needless && !$more) || $stale ne '')
@@ -285,19 +382,12 @@ sub run_and_check
 }
 
 run_and_check();
-my $total = 0;
-$total += $_->[0] for @steps;
 my $end = time() + $seconds;
-while (time() < $end)
-{
-	my $roll = rand($total);
-	my $step = first { ($roll -= $_->[0]) < 0 } @steps;
-	$done{ $step->[1] }++;
-	$step->[2]->(pick(@sessions));
-}
+step(@steps) while time() < $end;
 run_and_check();
 end_sessions();
 is($wrong, 0, "$runs runs of $n assets (seed $seed): computed what had to be, and nothing else");
-note("computed $computed, found right $reused, excused $excused; " . join(', ', map { "$_ $done{$_}" } sort keys %done));
+is(join("\n", @lies), '', "$looks looks of sessions in all kinds of transactions: what was fresh for them was right");
+note("fresh for them $fresh_seen; computed $computed, found right $reused, excused $excused; " . join(', ', map { "$_ $done{$_}" } sort keys %done));
 $node->stop;
 done_testing();
