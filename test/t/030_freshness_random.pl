@@ -203,6 +203,7 @@ sub redefine
 {
 	my ($asset) = @_;
 	finish_exclusive();
+	finish($_, pick('COMMIT', 'ROLLBACK')) for grep { $_->{looked} } @sessions;	# locks of who read the asset
 	$other{$asset} = !$other{$asset} || 0;
 	$beyond_snapshots++;
 	sql("SELECT vibepiper.define_asset('$asset', \$q\$" . query_of($asset) . "\$q\$)");
@@ -229,6 +230,7 @@ sub look
 	my ($s) = @_;
 	my $open = $s->{open};
 	return if $open && ($s->{one_snapshot} ? $s->{began} != $beyond_snapshots : $runner->{mark});
+	$s->{looked} = 1;
 	return if !$open && !defined say_to($s, 'BEGIN ISOLATION LEVEL REPEATABLE READ');
 	my $plan = say_to($s, q{SELECT asset FROM vibepiper.plan('d') WHERE action = 'cached'});
 	my @fresh = split /\n/, $plan // '';
@@ -248,7 +250,7 @@ my $gid = 0;
 my %done;
 my @steps = (
 	[ 12, begin => sub { my $s = shift; return if $s->{open}; my $begin = pick('BEGIN', 'BEGIN', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
-		defined say_to($s, $begin) and @$s{qw(open one_snapshot began)} = (1, $begin =~ /REPEATABLE/, $beyond_snapshots); } ],
+		defined say_to($s, $begin) and @$s{qw(open one_snapshot began looked)} = (1, $begin =~ /REPEATABLE/, $beyond_snapshots, 0); } ],
 	[ 12, look => \&look ],
 	[ 10, commit => sub { finish($_[0], 'COMMIT') } ],
 	[ 3, rollback => sub { finish($_[0], 'ROLLBACK') } ],
@@ -277,7 +279,7 @@ my @steps = (
 	# out and in again: the same rows
 	[ 2, exchange => sub { my ($s) = @_; return if $s->{open}; my $k = leaf();
 		say_to($s, "BEGIN; ALTER TABLE raw.p DETACH PARTITION raw.p$k; ALTER TABLE raw.p ATTACH PARTITION raw.p$k FOR VALUES IN ($k); COMMIT"); } ],
-	[ 4, prepare => sub { my $s = shift; return unless $s->{open} && !$s->{exclusive} && keys %prepared < 5; my $name = 'g' . ++$gid; my $changes = $s->{changed};
+	[ 4, prepare => sub { my $s = shift; return unless $s->{open} && !$s->{exclusive} && !$s->{looked} && keys %prepared < 5; my $name = 'g' . ++$gid; my $changes = $s->{changed};
 		defined say_to($s, "PREPARE TRANSACTION '$name'") and $prepared{$name} = $changes; @$s{qw(open changed stack exclusive)} = (0, {}, [], 0); } ],
 	[ 3, commit_prepared => sub { my ($s) = @_; return if $s->{open}; my $name = pick(keys %prepared) or return;
 		defined say_to($s, "COMMIT PREPARED '$name'") and commit_changes(delete $prepared{$name}); } ],
