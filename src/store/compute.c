@@ -4,23 +4,18 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/transam.h"
-#include "catalog/pg_language.h"
-#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 #include "common/extension.h"
 #include "common/settings.h"
 #include "compat/compat.h"
 #include "store/compute.h"
 #include "store/miss.h"
+#include "store/parallel.h"
 #include "store/replace.h"
 #include "store/staged.h"
 
@@ -63,41 +58,6 @@ vp_identity_leave(const VpIdentity *identity)
 	SetUserIdAndSecContext(identity->user, identity->security);
 }
 
-/* Functions that may run queries, and so read assets. */
-static bool
-is_user_code(Oid funcid, void *context)
-{
-	HeapTuple	tuple;
-	Form_pg_proc form;
-	bool		may_query;
-
-	if (funcid < FirstNormalObjectId || funcid == vp_extension()->read_asset)
-		return false;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	form = (Form_pg_proc) GETSTRUCT(tuple);
-
-	/* an aggregate is internal, whatever its transition function is */
-	may_query = (form->prolang != INTERNALlanguageId && form->prolang != ClanguageId) ||
-		form->prokind == PROKIND_AGGREGATE;
-	ReleaseSysCache(tuple);
-	return may_query;
-}
-
-static bool
-calls_user_code(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (check_functions_in_node(node, is_user_code, context) ||
-		IsA(node, CoerceToDomain))
-		return true;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, calls_user_code, context, 0);
-	return expression_tree_walker(node, calls_user_code, context);
-}
-
 void
 vp_refuse_detached(const VpAsset *asset)
 {
@@ -114,7 +74,6 @@ vp_compute(const VpAsset *asset, Snapshot snapshot, bool own_changes,
 		   DestReceiver *dest)
 {
 	Query	   *query;
-	int			options = 0;
 	PlannedStmt *plan;
 	QueryDesc  *desc;
 
@@ -124,11 +83,8 @@ vp_compute(const VpAsset *asset, Snapshot snapshot, bool own_changes,
 	if (own_changes)
 		UpdateActiveSnapshotCommandId();
 	query = vp_definition_query(asset->def);
-
-	/* parallel workers wouldn't know what this run staged */
-	if (!vp_staged_active() || !calls_user_code((Node *) query, NULL))
-		options |= CURSOR_OPT_PARALLEL_OK;
-	plan = vp_plan(query, asset->query, options, NULL);
+	plan = vp_plan(query, asset->query, CURSOR_OPT_PARALLEL_OK, NULL);
+	vp_parallel_trust(plan);
 	desc = CreateQueryDesc(plan, asset->query, GetActiveSnapshot(),
 						   InvalidSnapshot, dest, NULL, NULL, 0);
 	ExecutorStart(desc, 0);

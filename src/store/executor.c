@@ -29,6 +29,7 @@
 #include "store/files.h"
 #include "store/marker.h"
 #include "store/miss.h"
+#include "store/parallel.h"
 #include "store/reads.h"
 #include "store/resolve.h"
 #include "store/retarget.h"
@@ -274,6 +275,7 @@ vp_executor_start(QueryDesc *desc, int eflags)
 	bool		reads_assets = has_marker(desc->plannedstmt) && !IsParallelWorker();
 	Execution	starting;
 
+	vp_parallel_restrain(desc);
 	vp_files_check_plan(desc->plannedstmt);
 	vp_reads_note_plan(desc->plannedstmt);
 	if (desc->plannedstmt->commandType != CMD_SELECT ||

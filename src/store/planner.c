@@ -15,6 +15,7 @@
 #include "common/extension.h"
 #include "compat/compat.h"
 #include "store/guard.h"
+#include "store/parallel.h"
 #include "store/planner.h"
 #include "store/replace.h"
 #include "store/usercode.h"
@@ -24,6 +25,7 @@ static planner_hook_type prev_planner_hook = NULL;
 static PlannedStmt *
 call_planner(VP_PLANNER_ARGS)
 {
+	cursorOptions = vp_parallel_options(parse, cursorOptions);
 	if (prev_planner_hook)
 		return prev_planner_hook(VP_PLANNER_PASS);
 	return standard_planner(VP_PLANNER_PASS);

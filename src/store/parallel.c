@@ -1,0 +1,102 @@
+/*
+ * parallel.c
+ *	  Parallel queries while a run computes an asset.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "utils/syscache.h"
+
+#include "common/extension.h"
+#include "common/spi.h"
+#include "store/parallel.h"
+#include "store/staged.h"
+
+static const PlannedStmt *trusted = NULL;
+
+/* Functions that may run queries, and so read assets. */
+static bool
+is_user_code(Oid funcid, void *context)
+{
+	HeapTuple	tuple;
+	Form_pg_proc form;
+	bool		may_query;
+
+	if (funcid < FirstNormalObjectId || funcid == vp_extension()->read_asset)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+
+	/* an aggregate is internal, whatever its transition function is */
+	may_query = (form->prolang != INTERNALlanguageId && form->prolang != ClanguageId) ||
+		form->prokind == PROKIND_AGGREGATE;
+	ReleaseSysCache(tuple);
+	return may_query;
+}
+
+static bool
+calls_user_code(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_user_code, context) ||
+		IsA(node, CoerceToDomain))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, calls_user_code, context, 0);
+	return expression_tree_walker(node, calls_user_code, context);
+}
+
+int
+vp_parallel_options(Query *query, int options)
+{
+	if ((options & CURSOR_OPT_PARALLEL_OK) && vp_staged_active() &&
+		calls_user_code((Node *) query, NULL))
+		options &= ~CURSOR_OPT_PARALLEL_OK;
+	return options;
+}
+
+void
+vp_parallel_trust(const PlannedStmt *plan)
+{
+	trusted = plan;
+}
+
+static bool
+depends_on_functions(const PlannedStmt *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->invalItems)
+	{
+		int			cache = lfirst_node(PlanInvalItem, lc)->cacheId;
+
+		/* a type is a domain, whose constraints are expressions */
+		if (cache == PROCOID || cache == TYPEOID)
+			return true;
+	}
+	return false;
+}
+
+void
+vp_parallel_restrain(QueryDesc *desc)
+{
+	PlannedStmt *plan = desc->plannedstmt;
+	bool		is_trusted = plan == trusted;
+
+	trusted = NULL;
+	if (is_trusted || !plan->parallelModeNeeded || !vp_staged_active() || vp_spi_runs() ||
+		!depends_on_functions(plan))
+		return;
+	plan = copyObject(plan);
+	plan->parallelModeNeeded = false;
+	desc->plannedstmt = plan;
+}
