@@ -529,36 +529,55 @@ different_meaning(Reader *reader, const Header *header, const char *path,
 	return difference;
 }
 
-static bool
-has_rows(Oid relid)
+/*
+ * What a new child brings: nothing if it is empty.  Who has locked it may be about
+ * to fill it, or to empty it; that isn't waited for.
+ */
+static VpChange
+change_by_child(Oid child)
 {
-	Relation	rel = try_relation_open(relid, AccessShareLock);
-	bool		has;
+	char		kind = get_rel_relkind(child);
+	Relation	rel;
+	VpChange	change;
 
+	if (kind == RELKIND_FOREIGN_TABLE)
+		return VP_CHANGE_WRITTEN;	/* perhaps; it isn't followed */
+	if (!RELKIND_HAS_STORAGE(kind))
+		return VP_CHANGE_NONE;
+	if (!ConditionalLockRelationOid(child, AccessShareLock))
+		return VP_CHANGE_UNKNOWN;
+	rel = try_relation_open(child, NoLock);
 	if (rel == NULL)
-		return false;
-	has = RELKIND_HAS_STORAGE(rel->rd_rel->relkind) && RelationGetNumberOfBlocks(rel) > 0;
+	{
+		UnlockRelationOid(child, AccessShareLock);
+		return VP_CHANGE_NONE;
+	}
+	change = RelationGetNumberOfBlocks(rel) > 0 ? VP_CHANGE_WRITTEN : VP_CHANGE_NONE;
 	relation_close(rel, AccessShareLock);
-	return has;
+	return change;
 }
 
 /*
  * Somebody altered something: has the source the children still that it had,
- * given those with its marks?  New ones that are empty don't count.
+ * given those with its marks?
  */
-static bool
-same_children(Oid source, List *then)
+static VpChange
+change_of_children(Oid source, List *then)
 {
 	List	   *now = find_all_inheritors(source, NoLock, NULL);
+	VpChange	change = VP_CHANGE_NONE;
 	ListCell   *lc;
 
 	foreach(lc, then)
 		if (!list_member_oid(now, lfirst_oid(lc)))
-		return false;
+		return VP_CHANGE_WRITTEN;
 	foreach(lc, now)
-		if (!list_member_oid(then, lfirst_oid(lc)) && has_rows(lfirst_oid(lc)))
-		return false;
-	return true;
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!list_member_oid(then, lfirst_oid(lc)))
+			change = Max(change, change_by_child(lfirst_oid(lc)));
+	}
+	return change;
 }
 
 /* Marks of one source stand together. */
@@ -574,9 +593,8 @@ static void
 look_at_children(SourceMarks *marks)
 {
 	if (OidIsValid(marks->source) && marks->with_children &&
-		marks->change != VP_CHANGE_WRITTEN && get_rel_name(marks->source) != NULL &&
-		!same_children(marks->source, marks->objects))
-		marks->change = VP_CHANGE_WRITTEN;
+		marks->change != VP_CHANGE_WRITTEN && get_rel_name(marks->source) != NULL)
+		marks->change = Max(marks->change, change_of_children(marks->source, marks->objects));
 }
 
 static void
