@@ -86,7 +86,8 @@ note_function(Oid function, void *context)
 static void
 note_type(Walk *walk, Oid type)
 {
-	walk->found.text_search |= type == TSVECTOROID || type == TSQUERYOID;
+	walk->found.text_search |= type == TSVECTOROID || type == TSQUERYOID ||
+		type == REGCONFIGOID || type == REGDICTIONARYOID;
 	add_type(walk, type);
 }
 
@@ -130,6 +131,32 @@ note_unsteady(Walk *walk, Node *node)
 }
 
 static bool
+asks_user(Node *node)
+{
+	if (!IsA(node, SQLValueFunction))
+		return false;
+	switch (((SQLValueFunction *) node)->op)
+	{
+		case SVFOP_CURRENT_ROLE:
+		case SVFOP_CURRENT_USER:
+		case SVFOP_USER:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void add_functions_of_casts(Walk *walk);
+
+/* An operator of the users' own orders by a class of theirs. */
+static void
+note_order(Walk *walk, const SortGroupClause *clause)
+{
+	if (clause->sortop >= FirstNormalObjectId || clause->eqop >= FirstNormalObjectId)
+		add_functions_of_casts(walk);
+}
+
+static bool
 query_walker(Node *node, void *context)
 {
 	Walk	   *walk = context;
@@ -141,6 +168,9 @@ query_walker(Node *node, void *context)
 	note_unsteady(walk, node);
 	(void) check_functions_in_node(node, note_function, context);
 	add_type_of(walk, node);
+	walk->found.asks_user |= asks_user(node);
+	if (IsA(node, SortGroupClause))
+		note_order(walk, (SortGroupClause *) node);
 	if (IsA(node, Var))
 	{
 		AttrNumber	number = ((Var *) node)->varattno;
@@ -158,7 +188,15 @@ query_walker(Node *node, void *context)
 		if (OidIsValid(rte->relid))
 			walk->found.relations = list_append_unique_oid(walk->found.relations, rte->relid);
 	}
-	return query_tree_walker((Query *) node, query_walker, context, 0);
+	return query_tree_walker((Query *) node, query_walker, context, QTW_EXAMINE_SORTGROUP);
+}
+
+static void
+add_types_of_columns(Walk *walk, TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			add_type(walk, TupleDescAttr(desc, i)->atttypid);
 }
 
 /*
@@ -175,9 +213,8 @@ look_into_relation(Walk *walk, Oid relid)
 	if (!RelationIsValid(rel))
 		return;
 	desc = RelationGetDescr(rel);
-	for (int i = 0; i < desc->natts; i++)
-		if (!TupleDescAttr(desc, i)->attisdropped && !list_member_oid(walk->named, relid))
-			add_type(walk, TupleDescAttr(desc, i)->atttypid);
+	if (!list_member_oid(walk->named, relid))
+		add_types_of_columns(walk, desc);
 	for (int i = 0; desc->constr != NULL && i < desc->constr->num_defval; i++)
 		if (TupleDescAttr(desc, desc->constr->defval[i].adnum - 1)->attgenerated != '\0')
 			(void) query_walker(stringToNode(desc->constr->defval[i].adbin), walk);
@@ -245,6 +282,22 @@ look_into_aggregate(Walk *walk, Oid function)
 	ReleaseSysCache(tuple);
 }
 
+static bool
+names_user(const char *words)
+{
+	ListCell   *lc;
+
+	foreach(lc, vp_wording_names(words))
+	{
+		const char *name = lfirst(lc);
+
+		if (strcmp(name, "current_user") == 0 || strcmp(name, "current_role") == 0 ||
+			strcmp(name, "user") == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 look_into_text(Walk *walk, Oid function, HeapTuple tuple)
 {
@@ -253,6 +306,7 @@ look_into_text(Walk *walk, Oid function, HeapTuple tuple)
 
 	add_functions_of_casts(walk);
 	walk->found.text_search |= vp_wording_searches_text(words);
+	walk->found.asks_user |= names_user(words);
 	walk->found.texts = lappend_oid(walk->found.texts, function);
 	foreach(lc, vp_wording_objects(words, walk->path))
 	{
@@ -264,6 +318,8 @@ look_into_text(Walk *walk, Oid function, HeapTuple tuple)
 			add_type(walk, object->objectId);
 		else if (object->classId == OperatorRelationId)
 			add_function(walk, get_opcode(object->objectId));
+		else if (object->classId == RelationRelationId)
+			add_type(walk, get_rel_type_id(object->objectId));	/* of a variable */
 	}
 }
 
@@ -320,6 +376,17 @@ look_into_constraints(Walk *walk, Oid domain)
 }
 
 static void
+look_into_row(Walk *walk, Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+
+	if (!RelationIsValid(rel))
+		return;
+	add_types_of_columns(walk, RelationGetDescr(rel));
+	RelationClose(rel);
+}
+
+static void
 look_into_type(Walk *walk, Oid type)
 {
 	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
@@ -340,7 +407,7 @@ look_into_type(Walk *walk, Oid type)
 	else if (form->typtype == TYPTYPE_MULTIRANGE)
 		add_type(walk, get_multirange_range(type));
 	else if (form->typtype == TYPTYPE_COMPOSITE)
-		look_into_relation(walk, form->typrelid);
+		look_into_row(walk, form->typrelid);
 	ReleaseSysCache(tuple);
 }
 

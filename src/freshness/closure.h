@@ -25,6 +25,7 @@ typedef struct VpClosure
 	bool		text_search;	/* by a configuration, perhaps */
 	char	   *unsteady;		/* see unsteady.h; or NULL */
 	bool		row_security;	/* policies decided what was read */
+	bool		asks_user;		/* for the name of whose rights it has */
 } VpClosure;
 
 /*

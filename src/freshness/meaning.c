@@ -281,6 +281,18 @@ append_range(StringInfo buf, Oid range)
 				columns, lengthof(columns));
 }
 
+/* The row type of a table, too: a query may make rows of it that the table hasn't. */
+static void
+append_row(StringInfo buf, Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+
+	if (!RelationIsValid(rel))
+		return;
+	append_columns(buf, rel, true);
+	RelationClose(rel);
+}
+
 static bool
 append_type(StringInfo buf, Oid type)
 {
@@ -300,9 +312,8 @@ append_type(StringInfo buf, Oid type)
 		append_constraints(buf, type);
 	else if (form->typtype == TYPTYPE_RANGE)
 		append_range(buf, type);
-	else if (form->typtype == TYPTYPE_COMPOSITE &&
-			 get_rel_relkind(form->typrelid) == RELKIND_COMPOSITE_TYPE)
-		(void) append_relation_of(buf, form->typrelid, true);
+	else if (form->typtype == TYPTYPE_COMPOSITE)
+		append_row(buf, form->typrelid);
 	ReleaseSysCache(tuple);
 	return true;
 }
@@ -368,6 +379,17 @@ append_roles(StringInfo buf)
 	append_catalog(buf, AuthMemRelationId, false);
 }
 
+static bool
+append_role(StringInfo buf, Oid role)
+{
+	const char *name = GetUserNameFromId(role, true);
+
+	if (name == NULL)
+		return false;
+	appendStringInfoString(buf, name);
+	return true;
+}
+
 static char *
 database_collation_version(void)
 {
@@ -429,6 +451,8 @@ append(StringInfo buf, const VpMeaning *meaning, List *path)
 			return append_function(buf, meaning->objid, meaning->by_name);
 		case VP_MEANING_WORDING:
 			return append_wording(buf, meaning->objid, path);
+		case VP_MEANING_ROLE:
+			return append_role(buf, meaning->objid);
 		case VP_MEANING_CASTS:
 			append_casts(buf);
 			break;
@@ -489,7 +513,8 @@ vp_meaning_of(VpMeaning *meaning, List *path)
 bool
 vp_meaning_changes_unseen(VpMeaningKind kind)
 {
-	return kind == VP_MEANING_ASSET || kind == VP_MEANING_ROLES || kind == VP_MEANING_COLLATIONS;
+	return kind == VP_MEANING_ROLE || kind == VP_MEANING_ASSET || kind == VP_MEANING_ROLES ||
+		kind == VP_MEANING_COLLATIONS;
 }
 
 /*
@@ -557,6 +582,9 @@ vp_meaning_difference(const VpMeaning *meaning, bool dropped)
 		case VP_MEANING_WORDING:
 			return dropped ? pstrdup("a function was dropped") :
 				psprintf("function %s may mean other objects", function_name(meaning->objid));
+		case VP_MEANING_ROLE:
+			return dropped ? pstrdup("a role was dropped") :
+				psprintf("role %s was renamed", quote_identifier(GetUserNameFromId(meaning->objid, false)));
 		case VP_MEANING_CASTS:
 			return pstrdup("casts or operator classes changed");
 		case VP_MEANING_TEXT_SEARCH:

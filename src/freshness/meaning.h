@@ -22,6 +22,7 @@ typedef enum VpMeaningKind
 	VP_MEANING_TYPE,
 	VP_MEANING_FUNCTION,
 	VP_MEANING_WORDING,			/* the objects that a function's text may name */
+	VP_MEANING_ROLE,			/* its name; compared as those below */
 
 	/* of the whole database, with objid 0 */
 	VP_MEANING_CASTS,			/* the users' casts and classes of operators */

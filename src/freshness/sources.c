@@ -218,9 +218,13 @@ remember(StringInfo buf, Oid source, List **done, const VpInstant *instant)
 	return n;
 }
 
+/* When the transaction began in which an asset called functions that are text. */
+static TimestampTz texts_called = 0;
+
 /*
  * Plans and expressions that this process prepared stay as they are when an
- * object comes to be that would have been found before theirs.
+ * object comes to be that would have been found before theirs.  And those of the
+ * same transaction don't say any more what they call.
  */
 static void
 forget_plans(void)
@@ -229,7 +233,8 @@ forget_plans(void)
 	static int64 position = 0;
 
 	if (serial == code_mark.serial && position == code_mark.position &&
-		vp_ring_own_change(&code_mark) == VP_CHANGE_NONE)
+		vp_ring_own_change(&code_mark) == VP_CHANGE_NONE &&
+		texts_called != GetCurrentTransactionStartTimestamp())
 		return;
 	ResetPlanCache();
 	serial = code_mark.serial;
@@ -305,6 +310,27 @@ has_meaning(Oid relid)
 								relid >= FirstNormalObjectId);
 }
 
+/* The owner, and those whose rights its functions have. */
+static void
+remember_users(StringInfo buf, Header *header, const VpClosure *found)
+{
+	List	   *users = list_make1_oid(GetUserId());
+	ListCell   *lc;
+
+	foreach(lc, found->functions)
+	{
+		HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (((Form_pg_proc) GETSTRUCT(tuple))->prosecdef)
+			users = list_append_unique_oid(users, ((Form_pg_proc) GETSTRUCT(tuple))->proowner);
+		ReleaseSysCache(tuple);
+	}
+	foreach(lc, users)
+		append_meaning(buf, header, NIL, VP_MEANING_ROLE, lfirst_oid(lc), false);
+}
+
 static void
 remember_meanings(StringInfo buf, List *relations, const VpClosure *found, List *path,
 				  Header *header)
@@ -330,6 +356,8 @@ remember_meanings(StringInfo buf, List *relations, const VpClosure *found, List 
 	append_meaning(buf, header, path, VP_MEANING_COLLATIONS, InvalidOid, false);
 	if (found->row_security)
 		append_meaning(buf, header, path, VP_MEANING_ROLES, InvalidOid, false);
+	if (found->asks_user)
+		remember_users(buf, header, found);
 }
 
 /* Did the catalog's row come to be, as it is, after the asset began to be computed? */
@@ -450,6 +478,8 @@ vp_sources_remember(Query *query, List *upstreams, const VpInstant *instant)
 
 	refuse_temporary(relations);
 	AcceptInvalidationMessages();
+	if (found.texts != NIL)
+		texts_called = GetCurrentTransactionStartTimestamp();
 	memset(&header, 0, sizeof(header));
 	header.xmax = instant->xmax;
 	header.code_xmax = code_xmax;

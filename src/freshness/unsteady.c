@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -35,6 +36,8 @@ reads_clock(Oid function)
 		case F_TIMEOFDAY:
 		case F_AGE_TIMESTAMP:
 		case F_AGE_TIMESTAMPTZ:
+		case F_TIMETZ_TIME:		/* by the offset that is now */
+		case F_TIMEZONE_TEXT_TIMETZ:
 			return true;
 		default:
 			return false;
@@ -49,6 +52,7 @@ asks_session(Oid function)
 	{
 		case F_CURRENT_SETTING_TEXT:
 		case F_CURRENT_SETTING_TEXT_BOOL:
+		case F_AGE_XID:
 		case F_TXID_CURRENT:
 		case F_TXID_CURRENT_IF_ASSIGNED:
 		case F_TXID_CURRENT_SNAPSHOT:
@@ -87,7 +91,7 @@ tells_of_server(Oid function)
 {
 	static const char *const telling[] = {
 		"pg_", "has_", "to_reg", "reg", "aclitem", "format_type", "oidvectortypes",
-		"current_database", "current_schema", "row_security_active", "version", "mxid_age",
+		"current_database", "current_schema", "system_user", "row_security_active", "version", "mxid_age",
 		"obj_description", "col_description", "shobj_description",
 		"schema_to_xml", "database_to_xml"
 	};
@@ -171,6 +175,10 @@ unsteady_value(const SQLValueFunction *value)
 			return pstrdup("LOCALTIMESTAMP reads the clock");
 		case SVFOP_SESSION_USER:
 			return pstrdup("SESSION_USER depends on the session");
+		case SVFOP_CURRENT_CATALOG:
+			return pstrdup("CURRENT_CATALOG tells of the server's state");
+		case SVFOP_CURRENT_SCHEMA:
+			return pstrdup("CURRENT_SCHEMA tells of the server's state");
 		default:
 			return NULL;
 	}
@@ -192,6 +200,8 @@ vp_unsteady_node(Node *node)
 
 	if (IsA(node, SQLValueFunction))
 		return unsteady_value((SQLValueFunction *) node);
+	if (IsA(node, Var) && ((Var *) node)->varattno == SelfItemPointerAttributeNumber)
+		return pstrdup("ctid tells where rows are stored");
 	if (IsA(node, NextValueExpr))
 		return pstrdup("a sequence isn't followed");
 	if (IsA(node, RangeTblEntry) && ((RangeTblEntry *) node)->tablesample != NULL &&
@@ -257,7 +267,10 @@ vp_unsteady_text(const char *text)
 		{"current_timestamp", "CURRENT_TIMESTAMP reads the clock"},
 		{"localtime", "LOCALTIME reads the clock"},
 		{"localtimestamp", "LOCALTIMESTAMP reads the clock"},
-		{"session_user", "SESSION_USER depends on the session"}
+		{"session_user", "SESSION_USER depends on the session"},
+		{"current_catalog", "CURRENT_CATALOG tells of the server's state"},
+		{"current_schema", "CURRENT_SCHEMA tells of the server's state"},
+		{"ctid", "ctid tells where rows are stored"}
 	};
 	ListCell   *lc;
 

@@ -279,6 +279,77 @@ CREATE OR REPLACE FUNCTION fc_src.plus_in_policy(int, int) RETURNS int LANGUAGE 
 SELECT fc_src.stale();
 SELECT fc_src.refresh();
 
+-- The row type of a table that isn't read, in a query and for a variable
+CREATE TABLE fc_src.row_type (a numeric(10, 2), b int);
+CREATE FUNCTION fc_src.of_row() RETURNS text LANGUAGE plpgsql STABLE AS $$ DECLARE r fc_src.row_type; BEGIN r.a := 1.23; RETURN r.a::text; END $$;
+SELECT vibepiper.define_asset('fc.row1', $$SELECT (jsonb_populate_record(NULL::fc_src.row_type, '{"a": 1, "b": 2}')).b AS n$$);
+SELECT vibepiper.define_asset('fc.row2', 'SELECT fc_src.of_row() AS n');
+SELECT vibepiper.define_asset('fc.row3', 'SELECT to_jsonb(row(1, 2)::fc_src.row_type) AS n');
+SELECT fc_src.refresh();
+ALTER TABLE fc_src.row_type ALTER a TYPE numeric(10, 0);
+SELECT fc_src.stale();
+SELECT fc_src.refresh();
+SELECT n FROM fc.row2;
+ALTER TABLE fc_src.row_type RENAME b TO c;
+SELECT fc_src.stale();
+SELECT fc_src.refresh();
+SELECT row1.n, row3.n FROM fc.row1, fc.row3;
+
+-- Order by an operator of one's own
+CREATE FUNCTION fc_src.lt(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 < $2; END';
+CREATE FUNCTION fc_src.cmp(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 - $2; END';
+CREATE OPERATOR fc_src.<<~ (FUNCTION = fc_src.lt, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR CLASS fc_src.ints FOR TYPE int USING btree AS OPERATOR 1 fc_src.<<~, OPERATOR 3 =, FUNCTION 1 fc_src.cmp(int, int);
+SELECT vibepiper.define_asset('fc.ordered', 'SELECT array_agg(i ORDER BY i USING OPERATOR(fc_src.<<~)) AS a FROM generate_series(1, 3) i');
+SELECT fc_src.refresh();
+CREATE OR REPLACE FUNCTION fc_src.cmp(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $2 - $1; END';
+SELECT action, reason FROM vibepiper.plan('fc', 'ordered');
+SELECT status FROM vibepiper.run('fc', 'ordered');
+SELECT a FROM fc.ordered;
+SELECT fc_src.refresh() IS NOT NULL;
+
+-- A dictionary that the query names
+CREATE TEXT SEARCH DICTIONARY fc_src.simple (TEMPLATE = simple);
+SELECT vibepiper.define_asset('fc.lexized', $$SELECT ts_lexize('fc_src.simple', 'the') AS l$$);
+SELECT fc_src.refresh();
+ALTER TEXT SEARCH DICTIONARY fc_src.simple (stopwords = 'english');
+SELECT action, reason FROM vibepiper.plan('fc', 'lexized');
+SELECT fc_src.refresh() IS NOT NULL;
+SELECT l FROM fc.lexized;
+
+-- The name of who computes it
+SELECT vibepiper.define_pipeline('fc_user');
+CREATE FUNCTION fc_src.who() RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN current_user; END';
+CREATE FUNCTION fc_src.definer() RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER AS 'BEGIN RETURN current_user; END';
+ALTER FUNCTION fc_src.definer() OWNER TO fc_role;
+CREATE TABLE fc_src.of_users (u text);
+INSERT INTO fc_src.of_users VALUES ('fc_role'), ('fc_renamed');
+ALTER TABLE fc_src.of_users ENABLE ROW LEVEL SECURITY;
+CREATE POLICY mine ON fc_src.of_users USING (u = current_user);
+GRANT SELECT ON fc_src.of_users TO fc_role;
+SELECT count(*) FROM vibepiper.define_assets('fc_user', '[
+	{"name": "query", "query": "SELECT current_user::text AS u"},
+	{"name": "function", "query": "SELECT fc_src.who() AS u"},
+	{"name": "definer", "query": "SELECT fc_src.definer() AS u"},
+	{"name": "policy", "query": "SELECT u FROM fc_src.of_users"},
+	{"name": "other", "query": "SELECT 1 AS u"}]');
+GRANT USAGE, CREATE ON SCHEMA fc_user TO fc_role;
+ALTER VIEW fc_user.query OWNER TO fc_role;
+ALTER VIEW fc_user.function OWNER TO fc_role;
+ALTER VIEW fc_user.policy OWNER TO fc_role;
+ALTER VIEW fc_user.other OWNER TO fc_role;
+SELECT asset, status FROM vibepiper.run('fc_user') ORDER BY asset;
+CREATE ROLE fc_unrelated;
+SELECT asset, action, reason FROM vibepiper.plan('fc_user') WHERE action <> 'cached';
+ALTER ROLE fc_role RENAME TO fc_renamed;
+SELECT asset, status, reason FROM vibepiper.run('fc_user') ORDER BY asset;
+SELECT a.u, b.u, c.u, d.u FROM fc_user.query a, fc_user.function b, fc_user.definer c, fc_user.policy d;
+ALTER ROLE fc_renamed RENAME TO fc_role;
+DROP ROLE fc_unrelated;
+SELECT vibepiper.drop_pipeline('fc_user', cascade => true);
+DROP SCHEMA fc_user CASCADE;
+DROP FUNCTION fc_src.definer();
+
 -- Who it belongs to: with whose rights it is computed
 SELECT vibepiper.define_pipeline('fc_owner');
 SELECT vibepiper.define_asset('fc_owner.mine', 'SELECT current_user = ''fc_role'' AS his');
@@ -314,7 +385,7 @@ SELECT l.n AS by_lazy, f.n AS by_function FROM fc.by_lazy l, fc.by_function f;
 -- (VpMeaning in freshness/meaning.h, of the kind that is last)
 UPDATE vibepiper.version v SET sources = set_byte(v.sources, n, get_byte(v.sources, n) # 1)
 	FROM (SELECT version_id, position(collations IN sources) - 1 + length(collations) AS n
-			FROM vibepiper.version JOIN vibepiper.asset USING (asset_id), (VALUES ('\x08000000'::bytea || decode(repeat('00', 12), 'hex'))) m(collations)
+			FROM vibepiper.version JOIN vibepiper.asset USING (asset_id), (VALUES ('\x09000000'::bytea || decode(repeat('00', 12), 'hex'))) m(collations)
 			WHERE stub = 'fc.inner1'::regclass AND published) p
 	WHERE v.version_id = p.version_id;
 SELECT fc_src.stale();

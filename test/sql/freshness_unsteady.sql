@@ -119,6 +119,43 @@ SELECT id FROM fu_ttl.steady ORDER BY id;
 SELECT vibepiper.drop_pipeline('fu_ttl', cascade => true);
 DROP SCHEMA fu_ttl;
 
+-- What a function calls without saying so; in a serial run the second asset finds it prepared
+CREATE TYPE fu_src.pair AS (a int, b text);
+CREATE FUNCTION fu_src.to_pair(int) RETURNS fu_src.pair LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN ROW($1, clock_timestamp()::text)::fu_src.pair; END';
+CREATE CAST (int AS fu_src.pair) WITH FUNCTION fu_src.to_pair(int) AS ASSIGNMENT;
+CREATE FUNCTION fu_src.by_default(t timestamptz DEFAULT clock_timestamp()) RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN t::text; END';
+CREATE FUNCTION fu_src.calls_default() RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN fu_src.by_default(); END';
+CREATE FUNCTION fu_src.calls_other() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN fu_src.by_default('2026-01-01'); END $$;
+CREATE FUNCTION fu_src.casts() RETURNS text LANGUAGE plpgsql STABLE AS 'DECLARE p fu_src.pair; BEGIN p := 1; RETURN p.b; END';
+SELECT vibepiper.define_pipeline('fu_hidden');
+SELECT count(*) FROM vibepiper.define_assets('fu_hidden', '[
+	{"name": "default1", "query": "SELECT fu_src.calls_default() AS x"},
+	{"name": "default2", "query": "SELECT fu_src.calls_default() AS x"},
+	{"name": "given1", "query": "SELECT fu_src.calls_other() AS x"},
+	{"name": "given2", "query": "SELECT fu_src.calls_other() AS x"},
+	{"name": "cast1", "query": "SELECT fu_src.casts() AS x"},
+	{"name": "cast2", "query": "SELECT fu_src.casts() AS x"}]');
+SELECT asset, status FROM vibepiper.run('fu_hidden', parallel => false) ORDER BY asset;
+SELECT asset, action, reason FROM vibepiper.plan('fu_hidden') ORDER BY asset;
+SELECT vibepiper.drop_pipeline('fu_hidden', cascade => true);
+DROP SCHEMA fu_hidden CASCADE;
+
+-- Where and in whose database
+CREATE FUNCTION fu_src.schema_of_text() RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN current_schema; END';
+SELECT vibepiper.define_pipeline('fu_more');
+SELECT count(*) FROM vibepiper.define_assets('fu_more', '[
+	{"name": "schema", "query": "SELECT current_schema::text AS x"},
+	{"name": "schema_of_text", "query": "SELECT fu_src.schema_of_text() AS x"},
+	{"name": "catalog", "query": "SELECT current_catalog::text AS x"},
+	{"name": "ctid", "query": "SELECT ctid::text AS x FROM fu_src.t"},
+	{"name": "age", "query": "SELECT age(xmin) AS x FROM fu_src.t"},
+	{"name": "zone", "query": "SELECT (time ''12:00'')::timetz AS x"},
+	{"name": "user", "query": "SELECT current_user::text AS x"}]');
+SELECT count(*) FROM vibepiper.run('fu_more');
+SELECT asset, action, reason FROM vibepiper.plan('fu_more') ORDER BY asset;
+SELECT vibepiper.drop_pipeline('fu_more', cascade => true);
+DROP SCHEMA fu_more CASCADE;
+
 -- A policy that reads a setting, for whom it is meant
 CREATE ROLE fu_role;
 GRANT USAGE ON SCHEMA fu_src TO fu_role;
