@@ -110,7 +110,7 @@ CREATE FUNCTION vibepiper.is_fresh(name text) RETURNS bool
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'vp_is_fresh_sql';
 COMMENT ON FUNCTION vibepiper.is_fresh(text) IS
-'Would a run leave this asset as it is?
+'Has nothing changed by which or from which this asset was computed? True as well if it is lazy or pinned; false if only max_staleness keeps a run from computing it.
 Example: SELECT vibepiper.is_fresh(''shop.revenue'');';
 
 CREATE FUNCTION vibepiper.explain_asset(name text) RETURNS text

@@ -132,7 +132,7 @@ SELECT status, reason FROM vibepiper.run('re', 'calm');
 UPDATE re_src.t SET v = v + 1 WHERE id = 1;
 SELECT asset, action, reason FROM vibepiper.plan('re', 'calm after_calm');
 SELECT asset, status, reason FROM vibepiper.run('re', 'calm after_calm');
-SELECT asset, state, reason, max_staleness FROM vibepiper.assets WHERE asset = 're.calm';
+SELECT asset, state, reason, max_staleness, vibepiper.is_fresh(asset) FROM vibepiper.assets WHERE asset = 're.calm';
 SELECT split_part(vibepiper.explain_asset('re.calm'), E'\n', 1);
 -- it is not for code, nor for what was invalidated, nor for ever
 SELECT vibepiper.define_asset('re.calm', 'SELECT sum(v) + 0 AS s FROM re_src.t', max_staleness => '1 h');
