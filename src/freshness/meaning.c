@@ -115,7 +115,10 @@ append_relation(StringInfo buf, Relation rel, bool by_name)
 	appendStringInfo(buf, "%c", rel->rd_rel->relkind);
 	if (by_name)
 		appendStringInfo(buf, " %s", vp_relation_name(RelationGetRelid(rel)));
-	append_columns(buf, rel, by_name);
+
+	/* those that a definition takes can't change their types under it */
+	if (by_name || rel->rd_rel->relkind == RELKIND_VIEW)
+		append_columns(buf, rel, by_name);
 	append_expressions(buf, rel);
 	if (rel->rd_rel->relkind != RELKIND_VIEW)
 	{

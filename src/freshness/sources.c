@@ -341,7 +341,8 @@ remember_meanings(StringInfo buf, List *relations, const VpClosure *found, List 
 	foreach(lc, relations)
 		if (has_meaning(lfirst_oid(lc)))
 		append_meaning(buf, header, path, VP_MEANING_RELATION, lfirst_oid(lc),
-					   !list_member_oid(found->relations, lfirst_oid(lc)));
+					   !list_member_oid(found->relations, lfirst_oid(lc)) ||
+					   vp_reads_by_function(lfirst_oid(lc)));
 	foreach(lc, found->functions)
 		append_meaning(buf, header, path, VP_MEANING_FUNCTION, lfirst_oid(lc),
 					   !list_member_oid(found->named, lfirst_oid(lc)));

@@ -15,7 +15,6 @@
 #include "compat/compat.h"
 #include "store/compute.h"
 #include "store/miss.h"
-#include "store/parallel.h"
 #include "store/replace.h"
 #include "store/staged.h"
 
@@ -58,6 +57,18 @@ vp_identity_leave(const VpIdentity *identity)
 	SetUserIdAndSecContext(identity->user, identity->security);
 }
 
+/* Of the asset that is computed, until its execution begins. */
+static const PlannedStmt *own_plan = NULL;
+
+bool
+vp_compute_begins(const PlannedStmt *plan)
+{
+	bool		begins = plan == own_plan;
+
+	own_plan = NULL;
+	return begins;
+}
+
 void
 vp_refuse_detached(const VpAsset *asset)
 {
@@ -84,7 +95,7 @@ vp_compute(const VpAsset *asset, Snapshot snapshot, bool own_changes,
 		UpdateActiveSnapshotCommandId();
 	query = vp_definition_query(asset->def);
 	plan = vp_plan(query, asset->query, CURSOR_OPT_PARALLEL_OK, NULL);
-	vp_parallel_trust(plan);
+	own_plan = plan;
 	desc = CreateQueryDesc(plan, asset->query, GetActiveSnapshot(),
 						   InvalidSnapshot, dest, NULL, NULL, 0);
 	ExecutorStart(desc, 0);

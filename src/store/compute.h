@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "nodes/plannodes.h"
 #include "tcop/dest.h"
 #include "utils/snapshot.h"
 
@@ -49,6 +50,9 @@ pg_noreturn extern void vp_refuse_detached(const VpAsset *asset);
  */
 extern void vp_compute(const VpAsset *asset, Snapshot snapshot, bool own_changes,
 					   DestReceiver *dest);
+
+/* Is this plan, whose execution begins, that of such a definition? */
+extern bool vp_compute_begins(const PlannedStmt *plan);
 
 /* Error (55000) if this backend is computing an asset: its query may only read. */
 extern void vp_refuse_inside_asset(const char *function);

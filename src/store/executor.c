@@ -25,6 +25,7 @@
 #include "common/extension.h"
 #include "common/uncounted.h"
 #include "compat/compat.h"
+#include "store/compute.h"
 #include "store/executor.h"
 #include "store/files.h"
 #include "store/marker.h"
@@ -273,11 +274,13 @@ vp_executor_start(QueryDesc *desc, int eflags)
 {
 	/* a parallel worker gets the leader's plan, which fits */
 	bool		reads_assets = has_marker(desc->plannedstmt) && !IsParallelWorker();
+	bool		own = vp_compute_begins(desc->plannedstmt);
 	Execution	starting;
 
-	vp_parallel_restrain(desc);
+	if (!own)
+		vp_parallel_restrain(desc);
 	vp_files_check_plan(desc->plannedstmt);
-	vp_reads_note_plan(desc->plannedstmt);
+	vp_reads_note_plan(desc->plannedstmt, own);
 	if (desc->plannedstmt->commandType != CMD_SELECT ||
 		desc->plannedstmt->hasModifyingCTE)
 		vp_uncounted_look();

@@ -18,8 +18,6 @@
 #include "store/parallel.h"
 #include "store/staged.h"
 
-static const PlannedStmt *trusted = NULL;
-
 /* Functions that may run queries, and so read assets. */
 static bool
 is_user_code(Oid funcid, void *context)
@@ -64,12 +62,6 @@ vp_parallel_options(Query *query, int options)
 	return options;
 }
 
-void
-vp_parallel_trust(const PlannedStmt *plan)
-{
-	trusted = plan;
-}
-
 static bool
 depends_on_functions(const PlannedStmt *plan)
 {
@@ -90,10 +82,8 @@ void
 vp_parallel_restrain(QueryDesc *desc)
 {
 	PlannedStmt *plan = desc->plannedstmt;
-	bool		is_trusted = plan == trusted;
 
-	trusted = NULL;
-	if (is_trusted || !plan->parallelModeNeeded || !vp_staged_active() || vp_spi_runs() ||
+	if (!plan->parallelModeNeeded || !vp_staged_active() || vp_spi_runs() ||
 		!depends_on_functions(plan))
 		return;
 	plan = copyObject(plan);

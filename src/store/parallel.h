@@ -17,12 +17,9 @@
 /* The options by which a rewritten query is planned, lazy assets in their places. */
 extern int	vp_parallel_options(Query *query, int options);
 
-/* This plan, which is executed next, was made with these options. */
-extern void vp_parallel_trust(const PlannedStmt *plan);
-
 /*
- * Another one may have been made when no asset was computed: without workers, if
- * it calls a function that isn't the server's.
+ * The plan of a function's statement may have been made when no asset was
+ * computed: without workers, if it calls a function that isn't the server's.
  */
 extern void vp_parallel_restrain(QueryDesc *desc);
 

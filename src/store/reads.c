@@ -19,6 +19,7 @@ typedef struct ReadRelation
 {
 	Oid			relid;			/* hash key */
 	bool		children;
+	bool		by_function;
 } ReadRelation;
 
 static MemoryContext context = NULL;
@@ -97,6 +98,14 @@ vp_reads_children(Oid relid)
 	return entry != NULL && entry->children;
 }
 
+bool
+vp_reads_by_function(Oid relid)
+{
+	const ReadRelation *entry = hash_search(relations, &relid, HASH_FIND, NULL);
+
+	return entry != NULL && entry->by_function;
+}
+
 List *
 vp_reads_functions(void)
 {
@@ -118,7 +127,7 @@ vp_reads_plan_functions(void)
 
 /* Children stand in the plan as well: they go with their root. */
 void
-vp_reads_note_plan(const PlannedStmt *plan)
+vp_reads_note_plan(const PlannedStmt *plan, bool own)
 {
 	ListCell   *lc;
 
@@ -138,6 +147,7 @@ vp_reads_note_plan(const PlannedStmt *plan)
 			continue;
 		entry = hash_search(relations, &rte->relid, HASH_ENTER, &found);
 		entry->children = rte->inh || (found && entry->children);
+		entry->by_function = !own || (found && entry->by_function);
 	}
 	foreach(lc, plan->invalItems)
 	{

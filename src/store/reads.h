@@ -28,6 +28,9 @@ extern List *vp_reads_relations(void);
 /* Was one of these read with its children, if it has any? */
 extern bool vp_reads_children(Oid relid);
 
+/* Did a function's statement read it? */
+extern bool vp_reads_by_function(Oid relid);
+
 /* So far, in order: functions that were executed; of Oid. */
 extern List *vp_reads_functions(void);
 
@@ -41,7 +44,7 @@ extern List *vp_reads_plan_functions(void);
 extern List *vp_reads_assets(void);
 
 /* For the hooks. */
-extern void vp_reads_note_plan(const PlannedStmt *plan);
+extern void vp_reads_note_plan(const PlannedStmt *plan, bool own);	/* the asset's */
 extern void vp_reads_note_function(Oid function);
 extern void vp_reads_note_asset(Oid def);
 

@@ -412,6 +412,22 @@ SELECT fr_src.stale();
 INSERT INTO fr_src.pc VALUES (2);
 INSERT INTO fr_src.leaf VALUES (2);
 SELECT fr_src.stale(), fr_src.refresh();
+-- Columns that come and go are of no matter to who takes others, but to who takes whole rows
+CREATE TABLE fr_src.wide (k int, v int);
+INSERT INTO fr_src.wide VALUES (1, 1);
+CREATE FUNCTION fr_src.all_of(t text) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ DECLARE j jsonb; BEGIN EXECUTE 'SELECT jsonb_agg(r) FROM fr_src.' || t || ' r' INTO j; RETURN j; END $$;
+SELECT vibepiper.define_asset('fr.narrow', 'SELECT k FROM fr_src.wide');
+SELECT vibepiper.define_asset('fr.joined', 'SELECT k FROM fr_src.wide a JOIN fr_src.wide b USING (k)');
+SELECT vibepiper.define_asset('fr.rows', 'SELECT to_jsonb(w) AS j FROM fr_src.wide w');
+SELECT vibepiper.define_asset('fr.by_function', 'SELECT k, fr_src.all_of(''wide'') AS j FROM fr_src.wide');
+SELECT fr_src.refresh();
+ALTER TABLE fr_src.wide ADD COLUMN z int;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.wide DROP COLUMN v;
+SELECT fr_src.stale(), fr_src.refresh();
+ALTER TABLE fr_src.wide RENAME k TO key;
+SELECT fr_src.stale(), fr_src.refresh();
+SELECT (SELECT k FROM fr.narrow), (SELECT k FROM fr.joined), (SELECT j FROM fr.rows), (SELECT j FROM fr.by_function) AS by_function;
 -- A policy for other roles
 CREATE ROLE fr_role;
 CREATE TABLE fr_src.secured (n int);
