@@ -485,12 +485,9 @@ look_into_call_of_text(Walk *walk, HeapTuple tuple)
 	foreach(lc, vp_wording_objects(words, walk->path))
 	{
 		const ObjectAddress *object = lfirst(lc);
-		ListCell   *name;
 
-		if (object->classId != ProcedureRelationId)
-			continue;
-		foreach(name, calls)
-			if (strcmp(lfirst(name), get_func_name(object->objectId)) == 0)
+		if (object->classId == ProcedureRelationId &&
+			vp_wording_has(calls, get_func_name(object->objectId)))
 			add_call(walk, object->objectId);
 	}
 }

@@ -13,7 +13,6 @@
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -215,17 +214,12 @@ vp_unsteady_node(Node *node)
 static char *
 unsteady_name(const char *name)
 {
-	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
 	char	   *reason = NULL;
+	ListCell   *lc;
 
-	for (int i = 0; i < list->n_members && reason == NULL; i++)
-	{
-		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
-
-		if (form->pronamespace == PG_CATALOG_NAMESPACE)
-			reason = vp_unsteady_function(form->oid);
-	}
-	ReleaseSysCacheList(list);
+	foreach(lc, vp_wording_functions(name))
+		if (reason == NULL && get_func_namespace(lfirst_oid(lc)) == PG_CATALOG_NAMESPACE)
+		reason = vp_unsteady_function(lfirst_oid(lc));
 	return reason;
 }
 

@@ -10,21 +10,34 @@
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "parser/scansup.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
 #include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
 #include "common/extension.h"
+#include "freshness/readings.h"
 #include "freshness/wording.h"
+
+/* From here on it is quicker to go through the catalogs than to look each name up. */
+#define MANY_NAMES 2000
+
+#define MAX_NAMESAKES 20000
+
+#define OPERATOR_CHARACTERS "+-*/<>=~!@#%^&|`?"
 
 static bool
 in_word(char c)
@@ -48,32 +61,29 @@ add_word(List *names, const char *start, int length)
 {
 	char	   *folded;
 
-	if (*start >= '0' && *start <= '9')
+	if ((*start >= '0' && *start <= '9') || *start == '$')
 		return names;
 	names = add_name(names, start, length);
 	folded = downcase_truncate_identifier(start, length, false);
 	return strcmp(folded, llast(names)) == 0 ? names : lappend(names, folded);
 }
 
-static int
-compare_names(const ListCell *a, const ListCell *b)
-{
-	return strcmp(lfirst(a), lfirst(b));
-}
-
+/* Of these, to which the tags of dollar quotes may stick: some, or only the last ones. */
 static List *
-sort_names(List *names)
+add_words(List *names, const char *start, const char *end, bool only_last)
 {
-	const char *last = NULL;
-	ListCell   *lc;
-
-	list_sort(names, compare_names);
-	foreach(lc, names)
+	for (const char *from = start; from < end; from++)
 	{
-		if (last != NULL && strcmp(last, lfirst(lc)) == 0)
-			names = foreach_delete_current(names, lc);
-		else
-			last = lfirst(lc);
+		if (from > start && from[-1] != '$')
+			continue;
+		for (const char *to = only_last ? end : from + 1; to <= end; to++)
+		{
+			if (to < end && *to != '$')
+				continue;
+			names = add_word(names, from, to - from);
+			if (to - from >= NAMEDATALEN)
+				break;			/* truncated */
+		}
 	}
 	return names;
 }
@@ -86,33 +96,93 @@ is_called(const char *after)
 	return after[strspn(after, " \t\r\n")] == '(';
 }
 
+/*
+ * What stands behind a quote, up to the next one, even if it is no identifier;
+ * a doubled one may stand for itself.  In a string quotes of the other kind are
+ * doubled, and in a string in a string again.
+ */
 static List *
-words_of(const char *text, bool called)
+add_quoted(List *names, const char *c, bool doubled, bool called)
 {
-	List	   *names = NIL;
-	const char *quote = NULL;
+	char		name[4 * NAMEDATALEN];
+	int			length = 0;
 
+	while (*c != '\0' && length < (int) sizeof(name) - 1)
+	{
+		if (*c == '"' && !(doubled && c[1] == '"'))
+			break;
+		c += *c == '"';
+		name[length++] = *c++;
+	}
+	name[length] = '\0';
+	if (length == 0 || (called && !is_called(c)))
+		return names;
+	names = add_name(names, name, length);
+	for (char *quote = strstr(name, "''"); quote != NULL; quote = strstr(name, "''"))
+	{
+		while (quote != NULL)
+		{
+			memmove(quote, quote + 1, strlen(quote));
+			quote = strstr(quote + 1, "''");
+		}
+		names = add_name(names, name, strlen(name));
+	}
+	return names;
+}
+
+static List *
+add_words_of(List *names, const char *text, bool called)
+{
 	for (const char *c = text; *c != '\0';)
 	{
 		const char *start = c;
 
+		CHECK_FOR_INTERRUPTS();
 		while (in_word(*c))
 			c++;
 		if (c > start)
 		{
 			if (!called || is_called(c))
-				names = add_word(names, start, c - start);
+				names = add_words(names, start, c, called);
 			continue;
 		}
-		/* what stands between any two quotes, even if it is no identifier */
 		if (*c == '"')
 		{
-			if (!called && quote != NULL && c > quote && c - quote < 2 * NAMEDATALEN)
-				names = add_name(names, quote, c - quote);
-			quote = c + 1;
+			names = add_quoted(names, c + 1, false, called);
+			names = add_quoted(names, c + 1, true, called);
 		}
 		c++;
 	}
+	return names;
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* Each once. */
+static List *
+sort_names(List *names)
+{
+	int			n = 0;
+
+	list_sort(names, compare_names);
+	for (int i = 0; i < list_length(names); i++)
+		if (n == 0 || strcmp(list_nth(names, n - 1), list_nth(names, i)) != 0)
+			lfirst(list_nth_cell(names, n++)) = list_nth(names, i);
+	return list_truncate(names, n);
+}
+
+static List *
+words_of(const char *text, bool called)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, vp_readings(text))
+		names = add_words_of(names, lfirst(lc), called);
 	return sort_names(names);
 }
 
@@ -126,6 +196,27 @@ List *
 vp_wording_calls(const char *text)
 {
 	return words_of(text, true);
+}
+
+bool
+vp_wording_has(List *names, const char *name)
+{
+	int			low = 0;
+	int			high = list_length(names);
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+		int			order = strcmp(list_nth(names, middle), name);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
 }
 
 /* Its body, and the settings that it comes with: a search_path, perhaps. */
@@ -143,17 +234,51 @@ vp_wording_text(HeapTuple function)
 	return psprintf("%s %s", words, OidOutputFunctionCall(F_ARRAY_OUT, settings));
 }
 
+/* Of the server's schemas, people put their things into public. */
 static List *
-add_schema(List *schemas, const char *name)
+add_schema(List *schemas, Oid schema)
 {
-	Oid			schema = get_namespace_oid(name, true);
 	const VpExtension *ext = vp_extension();
 
-	if (schema < FirstNormalObjectId || schema == ext->schema ||
-		schema == ext->store_schema || schema == ext->def_schema ||
+	if ((schema < FirstNormalObjectId && schema != PG_PUBLIC_NAMESPACE) ||
+		schema == ext->schema || schema == ext->store_schema || schema == ext->def_schema ||
 		isAnyTempNamespace(schema))
 		return schemas;
 	return list_append_unique_oid(schemas, schema);
+}
+
+/* Those among the names; with "$user", anybody's. */
+static List *
+schemas_among(List *names, List *schemas)
+{
+	bool		anybody = vp_wording_has(names, "$user");
+	Relation	rel = table_open(NamespaceRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_namespace form = (Form_pg_namespace) GETSTRUCT(tuple);
+
+		if (vp_wording_has(names, NameStr(form->nspname)) ||
+			(anybody && OidIsValid(get_role_oid(NameStr(form->nspname), true))))
+			schemas = add_schema(schemas, form->oid);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return schemas;
+}
+
+static List *
+add_schemas(List *schemas, List *names)
+{
+	ListCell   *lc;
+
+	if (list_length(names) > MANY_NAMES || vp_wording_has(names, "$user"))
+		return schemas_among(names, schemas);
+	foreach(lc, names)
+		schemas = add_schema(schemas, get_namespace_oid(lfirst(lc), true));
+	return schemas;
 }
 
 List *
@@ -161,79 +286,245 @@ vp_wording_schemas(const char *search_path)
 {
 	char	   *copy = pstrdup(search_path);
 	List	   *names;
-	List	   *schemas = NIL;
-	ListCell   *lc;
 
 	if (!SplitIdentifierString(copy, ',', &names))
 		return NIL;
-	foreach(lc, names)
-		schemas = add_schema(schemas, lfirst(lc));
-	return schemas;
+	return add_schemas(NIL, sort_names(names));
 }
 
-static List *
-add_object(List *objects, Oid classid, Oid objid)
+/*
+ * Functions by their names, as far as they were asked for, until one changes: the
+ * server's lists of them are gone through one by one before PostgreSQL 16.
+ */
+typedef struct Namesakes
 {
-	ObjectAddress *object = palloc(sizeof(ObjectAddress));
+	NameData	name;
+	List	   *functions;		/* of Oid */
+} Namesakes;
 
-	ObjectAddressSet(*object, classid, objid);
-	return lappend(objects, object);
+static HTAB *namesakes = NULL;
+static MemoryContext namesakes_context = NULL;
+static bool namesakes_changed = true;
+
+static void
+forget_namesakes(Datum arg, int cache, uint32 hash)
+{
+	namesakes_changed = true;
 }
 
-static List *
-add_functions(List *objects, const char *name, List *schemas)
+static void
+prepare_namesakes(void)
 {
-	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	HASHCTL		ctl = {.keysize = NAMEDATALEN,.entrysize = sizeof(Namesakes)};
 
-	for (int i = 0; i < list->n_members; i++)
+	if (namesakes_context == NULL)
 	{
-		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
-
-		if (form->oid >= FirstNormalObjectId && list_member_oid(schemas, form->pronamespace))
-			objects = add_object(objects, ProcedureRelationId, form->oid);
+		namesakes_context = AllocSetContextCreate(TopMemoryContext, "vibepiper functions by name",
+												  ALLOCSET_DEFAULT_SIZES);
+		CacheRegisterSyscacheCallback(PROCOID, forget_namesakes, (Datum) 0);
 	}
-	ReleaseSysCacheList(list);
-	return objects;
+	if (namesakes != NULL && !namesakes_changed &&
+		hash_get_num_entries(namesakes) < MAX_NAMESAKES)
+		return;
+	namesakes = NULL;
+	MemoryContextReset(namesakes_context);
+	ctl.hcxt = namesakes_context;
+	namesakes_changed = false;
+	namesakes = hash_create("vibepiper functions by name", 1024, &ctl,
+							HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
 
 static List *
-add_relation_or_type(List *objects, const char *name, Oid schema)
+find_functions(const char *name)
 {
-	Oid			relid = get_relname_relid(name, schema);
-	Oid			type;
+	Relation	rel = table_open(ProcedureRelationId, AccessShareLock);
+	NameData	key_name;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *functions = NIL;
 
-	if (OidIsValid(relid))
-		objects = add_object(objects, RelationRelationId, relid);
-	type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
-						   ObjectIdGetDatum(schema));
-	if (OidIsValid(type) && !OidIsValid(relid))
-		objects = add_object(objects, TypeRelationId, type);
-	return objects;
+	namestrcpy(&key_name, name);
+	ScanKeyInit(&key, Anum_pg_proc_proname, BTEqualStrategyNumber, F_NAMEEQ,
+				NameGetDatum(&key_name));
+	scan = systable_beginscan(rel, ProcedureNameArgsNspIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		functions = lappend_oid(functions, ((Form_pg_proc) GETSTRUCT(tuple))->oid);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return functions;
+}
+
+List *
+vp_wording_functions(const char *name)
+{
+	List	   *functions;
+	Namesakes  *entry;
+	MemoryContext old;
+
+	prepare_namesakes();
+	entry = hash_search(namesakes, name, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->functions;
+	functions = find_functions(name);
+	old = MemoryContextSwitchTo(namesakes_context);
+	functions = list_copy(functions);
+	entry = hash_search(namesakes, name, HASH_ENTER, NULL);
+	entry->functions = functions;
+	MemoryContextSwitchTo(old);
+	return functions;
+}
+
+typedef struct Search
+{
+	List	   *names;
+	List	   *schemas;
+	char	   *operators;		/* characters of these, as they stand together */
+	List	   *found;			/* ObjectAddress * */
+} Search;
+
+static void
+add_object(Search *search, Oid classid, Oid objid, Oid schema)
+{
+	ObjectAddress *object;
+
+	if (objid < FirstNormalObjectId || !list_member_oid(search->schemas, schema))
+		return;
+	object = palloc(sizeof(ObjectAddress));
+	ObjectAddressSet(*object, classid, objid);
+	search->found = lappend(search->found, object);
+}
+
+/* Not those of tables' rows. */
+static void
+add_type(Search *search, HeapTuple tuple)
+{
+	Form_pg_type form = (Form_pg_type) GETSTRUCT(tuple);
+
+	if (!OidIsValid(form->typrelid) ||
+		get_rel_relkind(form->typrelid) == RELKIND_COMPOSITE_TYPE)
+		add_object(search, TypeRelationId, form->oid, form->typnamespace);
+}
+
+static void
+look_up(Search *search, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, vp_wording_functions(name))
+		if (lfirst_oid(lc) >= FirstNormalObjectId)
+		add_object(search, ProcedureRelationId, lfirst_oid(lc), get_func_namespace(lfirst_oid(lc)));
+	foreach(lc, search->schemas)
+	{
+		HeapTuple	type = SearchSysCache2(TYPENAMENSP, CStringGetDatum(name),
+										   ObjectIdGetDatum(lfirst_oid(lc)));
+
+		add_object(search, RelationRelationId, get_relname_relid(name, lfirst_oid(lc)),
+				   lfirst_oid(lc));
+		if (!HeapTupleIsValid(type))
+			continue;
+		add_type(search, type);
+		ReleaseSysCache(type);
+	}
+}
+
+static void
+look_at_function(Search *search, HeapTuple tuple)
+{
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+
+	if (vp_wording_has(search->names, NameStr(form->proname)))
+		add_object(search, ProcedureRelationId, form->oid, form->pronamespace);
+}
+
+static void
+look_at_relation(Search *search, HeapTuple tuple)
+{
+	Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+	if (vp_wording_has(search->names, NameStr(form->relname)))
+		add_object(search, RelationRelationId, form->oid, form->relnamespace);
+}
+
+static void
+look_at_type(Search *search, HeapTuple tuple)
+{
+	if (vp_wording_has(search->names, NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname)))
+		add_type(search, tuple);
 }
 
 /* Operators are found by their characters, wherever these stand. */
-static List *
-add_operators(List *objects, const char *words, List *schemas)
+static void
+look_at_operator(Search *search, HeapTuple tuple)
 {
-	Relation	rel = table_open(OperatorRelationId, AccessShareLock);
+	Form_pg_operator form = (Form_pg_operator) GETSTRUCT(tuple);
+
+	if (strstr(search->operators, NameStr(form->oprname)) != NULL)
+		add_object(search, OperatorRelationId, form->oid, form->oprnamespace);
+}
+
+/* All users' rows of a catalog. */
+static void
+go_through(Search *search, Oid catalog, Oid index, AttrNumber oid,
+		   void (*look_at) (Search *, HeapTuple))
+{
+	Relation	rel = table_open(catalog, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&key, Anum_pg_operator_oid, BTGreaterEqualStrategyNumber, F_OIDGE,
+	ScanKeyInit(&key, oid, BTGreaterEqualStrategyNumber, F_OIDGE,
 				ObjectIdGetDatum(FirstNormalObjectId));
-	scan = systable_beginscan(rel, OperatorOidIndexId, true, NULL, 1, &key);
+	scan = systable_beginscan(rel, index, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Form_pg_operator form = (Form_pg_operator) GETSTRUCT(tuple);
-
-		if (list_member_oid(schemas, form->oprnamespace) &&
-			strstr(words, NameStr(form->oprname)) != NULL)
-			objects = add_object(objects, OperatorRelationId, form->oid);
+		CHECK_FOR_INTERRUPTS();
+		look_at(search, tuple);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return objects;
+}
+
+static void
+look_up_all(Search *search)
+{
+	ListCell   *lc;
+
+	if (list_length(search->names) > MANY_NAMES)
+	{
+		go_through(search, ProcedureRelationId, ProcedureOidIndexId, Anum_pg_proc_oid,
+				   look_at_function);
+		go_through(search, RelationRelationId, ClassOidIndexId, Anum_pg_class_oid,
+				   look_at_relation);
+		go_through(search, TypeRelationId, TypeOidIndexId, Anum_pg_type_oid, look_at_type);
+		return;
+	}
+	foreach(lc, search->names)
+	{
+		CHECK_FOR_INTERRUPTS();
+		look_up(search, lfirst(lc));
+	}
+}
+
+static char *
+operators_of(const char *text)
+{
+	List	   *operators = NIL;
+	StringInfoData buf;
+	ListCell   *lc;
+
+	while (*(text += strcspn(text, OPERATOR_CHARACTERS)) != '\0')
+	{
+		size_t		length = strspn(text, OPERATOR_CHARACTERS);
+
+		CHECK_FOR_INTERRUPTS();
+		operators = lappend(operators, pnstrdup(text, length));
+		text += length;
+	}
+	initStringInfo(&buf);
+	foreach(lc, sort_names(operators))
+		appendStringInfo(&buf, "%s ", (char *) lfirst(lc));
+	return buf.data;
 }
 
 static int
@@ -250,29 +541,29 @@ compare_objects(const ListCell *a, const ListCell *b)
 List *
 vp_wording_objects(const char *text, List *path)
 {
-	List	   *names = vp_wording_names(text);
-	List	   *schemas = list_copy(path);
-	List	   *objects = NIL;
-	ListCell   *lc;
-	ListCell   *schema;
+	Search		search = {0};
 
-	foreach(lc, names)
-		schemas = add_schema(schemas, lfirst(lc));
-	foreach(lc, names)
-	{
-		CHECK_FOR_INTERRUPTS();
-		objects = add_functions(objects, lfirst(lc), schemas);
-		foreach(schema, schemas)
-			objects = add_relation_or_type(objects, lfirst(lc), lfirst_oid(schema));
-	}
-	objects = add_operators(objects, text, schemas);
-	list_sort(objects, compare_objects);
-	return objects;
+	search.names = vp_wording_names(text);
+	search.operators = operators_of(text);
+	/* the server's own comes first, even if it isn't on the path */
+	search.schemas = list_append_unique_oid(list_copy(path), PG_CATALOG_NAMESPACE);
+	search.schemas = add_schemas(search.schemas, search.names);
+	look_up_all(&search);
+	go_through(&search, OperatorRelationId, OperatorOidIndexId, Anum_pg_operator_oid,
+			   look_at_operator);
+	list_sort(search.found, compare_objects);
+	return search.found;
 }
 
 bool
 vp_wording_searches_text(const char *text)
 {
-	return strstr(text, "ts_") != NULL || strstr(text, "tsvector") != NULL ||
-		strstr(text, "tsquery") != NULL || strstr(text, "@@") != NULL;
+	static const char *const words[] = {
+		"ts_", "tsvector", "tsquery", "@@", "regconfig", "regdictionary", "unaccent"
+	};
+
+	for (int i = 0; i < (int) lengthof(words); i++)
+		if (vp_readings_find(text, words[i]) != NULL)
+			return true;
+	return false;
 }

@@ -24,6 +24,15 @@ extern List *vp_wording_names(const char *text);
 /* Those after which a parenthesis opens. */
 extern List *vp_wording_calls(const char *text);
 
+/* Is it one of these names? */
+extern bool vp_wording_has(List *names, const char *name);
+
+/*
+ * All functions of that name, in any schema; of Oid.  Not to be changed, and
+ * gone when the next name is asked for.
+ */
+extern List *vp_wording_functions(const char *name);
+
 /* Of a function, a row of pg_proc: what names may stand in.  palloc'd. */
 extern char *vp_wording_text(HeapTuple function);
 
