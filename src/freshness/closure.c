@@ -348,6 +348,8 @@ look_into_function(Walk *walk, Oid function)
 		look_into_aggregate(walk, function);
 	else if (form->prolang != INTERNALlanguageId && form->prolang != ClanguageId)
 		look_into_text(walk, function, tuple);
+	else
+		walk->found.text_search |= vp_wording_searches_text(NameStr(form->proname));
 	ReleaseSysCache(tuple);
 }
 

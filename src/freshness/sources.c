@@ -465,13 +465,33 @@ remember_assets(StringInfo buf, List *upstreams, Header *header)
 	}
 }
 
+/* The more paths there are, the more functions may be meant, which have paths. */
+static VpClosure
+closure(Query *query, List *relations, char **path, List **schemas)
+{
+	char	   *own = *path;
+	VpClosure	found;
+
+	for (;;)
+	{
+		char	   *longer;
+
+		*schemas = vp_wording_schemas(*path);
+		found = vp_closure(query, relations, *schemas);
+		longer = vp_wording_paths(own, found.functions);
+		if (strcmp(longer, *path) == 0)
+			return found;
+		*path = longer;
+	}
+}
+
 bytea *
 vp_sources_remember(Query *query, List *upstreams, const VpInstant *instant)
 {
 	List	   *relations = vp_reads_relations();
 	char	   *path = effective_path();
-	List	   *schemas = vp_wording_schemas(path);
-	VpClosure	found = vp_closure(query, relations, schemas);
+	List	   *schemas;
+	VpClosure	found = closure(query, relations, &path, &schemas);
 	Header		header;
 	List	   *done = NIL;
 	StringInfoData buf;

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "parser/scansup.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -290,6 +291,56 @@ vp_wording_schemas(const char *search_path)
 	if (!SplitIdentifierString(copy, ',', &names))
 		return NIL;
 	return add_schemas(NIL, sort_names(names));
+}
+
+/* NULL: it comes with none. */
+static char *
+path_of_function(Oid function)
+{
+	static const char prefix[] = "search_path=";
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	char	   *path = NULL;
+	Datum		settings;
+	bool		isnull;
+	Datum	   *values;
+	int			n = 0;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	settings = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &isnull);
+	if (!isnull)
+		deconstruct_array(DatumGetArrayTypeP(settings), TEXTOID, -1, false, TYPALIGN_INT,
+						  &values, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *value = TextDatumGetCString(values[i]);
+
+		if (strncmp(value, prefix, strlen(prefix)) == 0)
+			path = value + strlen(prefix);
+	}
+	ReleaseSysCache(tuple);
+	return path;
+}
+
+char *
+vp_wording_paths(const char *search_path, List *functions)
+{
+	List	   *paths = NIL;
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, search_path);
+	foreach(lc, functions)
+	{
+		char	   *path = path_of_function(lfirst_oid(lc));
+
+		if (path != NULL && *path != '\0')
+			paths = lappend(paths, path);
+	}
+	foreach(lc, sort_names(paths))
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? "," : "", (char *) lfirst(lc));
+	return buf.data;
 }
 
 /*

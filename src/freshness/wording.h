@@ -40,6 +40,12 @@ extern char *vp_wording_text(HeapTuple function);
 extern List *vp_wording_schemas(const char *search_path);
 
 /*
+ * A search_path, and behind it those that functions come with: what they call
+ * runs under these, too.
+ */
+extern char *vp_wording_paths(const char *search_path, List *functions);
+
+/*
  * Users' functions, relations, types and operators that such a text may mean:
  * in the schemas of the path and in those that it names.  ObjectAddress *,
  * sorted.

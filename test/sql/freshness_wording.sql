@@ -83,6 +83,22 @@ SELECT fw_src.stale();
 SELECT fw_src.refresh();
 RESET search_path;
 SELECT o.n AS by_own_path, p.n AS by_path, r.n AS of_role FROM fw.by_own_path o, fw.by_path p, fw.of_role r;
+-- on the path of another one that calls it, by a text or a body that was parsed
+CREATE SCHEMA fw_far;
+CREATE SCHEMA fw_further;
+SELECT fw_src.asset('callee', 'SELECT count(*) INTO n FROM fw_of_caller;');
+CREATE FUNCTION fw_src.caller() RETURNS bigint LANGUAGE plpgsql STABLE SET search_path = fw_far, pg_temp AS 'BEGIN RETURN fw_src.callee(); END';
+CREATE FUNCTION fw_src.parsed_caller() RETURNS bigint LANGUAGE sql STABLE SET search_path = fw_further, pg_temp BEGIN ATOMIC SELECT fw_src.callee(); END;
+SELECT vibepiper.define_asset('fw.caller', 'SELECT fw_src.caller() AS n');
+SELECT vibepiper.define_asset('fw.parsed_caller', 'SELECT fw_src.parsed_caller() AS n');
+SELECT fw_src.refresh();
+CREATE TABLE fw_far.fw_of_caller ();
+SELECT fw_src.stale();
+SELECT fw_src.refresh();
+CREATE TABLE fw_further.fw_of_caller ();
+SELECT fw_src.stale();
+SELECT fw_src.refresh();
+SELECT c.n AS caller, p.n AS parsed_caller, e.n AS callee FROM fw.caller c, fw.parsed_caller p, fw.callee e;
 -- a function that somebody put among the server's own
 CREATE FUNCTION fw_src.of_server() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN fw_of_server(5); END';
 CREATE FUNCTION public.fw_of_server(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END';
@@ -163,6 +179,8 @@ CREATE FUNCTION fw_src.in_capitals() RETURNS text LANGUAGE plpgsql STABLE AS $$ 
 CREATE FUNCTION fw_src.lexized() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN Ts_Lexize('fw_src.words', 'the'); END $$;
 SELECT vibepiper.define_asset('fw.in_capitals', 'SELECT fw_src.in_capitals() AS words');
 SELECT vibepiper.define_asset('fw.lexized', 'SELECT fw_src.lexized() AS words');
+CREATE FUNCTION fw_src.unaccent(text) RETURNS text LANGUAGE internal STABLE AS 'upper';
+SELECT vibepiper.define_asset('fw.unaccented', $$SELECT fw_src.unaccent(i::text) AS word FROM generate_series(1, 2) i$$);
 SELECT vibepiper.define_asset('fw.lexized_here', $$SELECT ts_lexize('fw_src.words', 'the') AS words$$);
 SELECT fw_src.refresh();
 ALTER TEXT SEARCH CONFIGURATION fw_src.words ALTER MAPPING FOR asciiword WITH english_stem;
@@ -219,5 +237,5 @@ DROP FUNCTION public.fw_g(numeric), public.fw_g(int), public.fw_f(), public.fw_m
 	public.fw_tax(), public.fw_tot(), public.fw_of_server(int), public.fw_many(int), public.fw_many(numeric);
 DROP TYPE public.fw_mood, public.fw_pair;
 DROP TABLE public.fw_missing, public.fw_shadowed, public.opt5, public.w50000$50000;
-DROP SCHEMA fw, fw_src, fw_role CASCADE;
+DROP SCHEMA fw, fw_src, fw_far, fw_further, fw_role CASCADE;
 DROP ROLE fw_role;
