@@ -285,17 +285,10 @@ look_into_aggregate(Walk *walk, Oid function)
 static bool
 names_user(const char *words)
 {
-	ListCell   *lc;
+	List	   *names = vp_wording_names(words);
 
-	foreach(lc, vp_wording_names(words))
-	{
-		const char *name = lfirst(lc);
-
-		if (strcmp(name, "current_user") == 0 || strcmp(name, "current_role") == 0 ||
-			strcmp(name, "user") == 0)
-			return true;
-	}
-	return false;
+	return vp_wording_has(names, "current_user") || vp_wording_has(names, "current_role") ||
+		vp_wording_has(names, "user");
 }
 
 static void
