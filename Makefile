@@ -21,7 +21,7 @@ REGRESS = pipeline define define_errors define_batch index_clauses columns follo
 	plan run run_failure publish_modes unchanged versions rollback \
 	explain_asset views comments rights attacks attacks_read real_data \
 	resolve_places resolve_cache resolve_miss resolve_rights resolve_parts resolve_hard \
-	differs bad_input limits freshness freshness_code freshness_wording freshness_unsteady freshness_parallel reuse parallel_run parallel_order parallel_failure parallel_owner parallel_progress examples
+	differs bad_input limits freshness freshness_code freshness_assets freshness_wording freshness_unsteady freshness_parallel reuse parallel_run parallel_order parallel_failure parallel_owner parallel_progress examples
 ISOLATION = read_snapshot read_runs read_locks source_changes \
 	run_rewrite run_deadlock run_overlap run_ddl freshness_races freshness_first
 

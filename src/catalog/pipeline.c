@@ -138,6 +138,23 @@ vp_pipeline_by_id(int32 id)
 	return load_one(&statement, Int32GetDatum(id));
 }
 
+List *
+vp_pipeline_settings(int32 id)
+{
+	static VpStatement statement = {
+		"SELECT settings FROM vibepiper.pipeline WHERE pipeline_id = $1", 1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(id);
+	List	   *settings = NIL;
+	VpSpi		spi;
+
+	vp_spi_open(&spi);
+	if (vp_spi_run(&statement, &key, NULL, false) > 0)
+		settings = vp_col_texts(&spi, 0, 1);
+	vp_spi_close(&spi);
+	return settings;
+}
+
 VpPipeline *
 vp_pipeline_by_view(Oid view)
 {

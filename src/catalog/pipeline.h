@@ -36,6 +36,9 @@ extern VpPipeline *vp_pipeline_by_id(int32 id);
 extern VpPipeline *vp_pipeline_by_view(Oid view);
 extern List *vp_pipelines_of_owner(Oid owner);
 
+/* Its settings only, without a lock on its view; NIL if there is no such pipeline. */
+extern List *vp_pipeline_settings(int32 id);
+
 /* The schemas that a pipeline's view names, those that still exist. */
 extern List *vp_pipeline_view_schemas(Oid view);
 

@@ -32,6 +32,25 @@ static const char *const refused[] = {
 	"client_encoding", "exit_on_error"
 };
 
+/*
+ * What changes plans, resources or messages; what isn't here, and the users'
+ * own settings, may change rows.
+ */
+static const char *const harmless[] = {
+	"application_name", "backend_flush_after", "client_min_messages", "constraint_exclusion",
+	"cursor_tuple_fraction", "deadlock_timeout", "default_statistics_target",
+	"effective_cache_size", "effective_io_concurrency", "from_collapse_limit",
+	"hash_mem_multiplier", "join_collapse_limit", "lock_timeout", "logical_decoding_work_mem",
+	"maintenance_io_concurrency", "maintenance_work_mem", "max_stack_depth", "plan_cache_mode",
+	"random_page_cost", "recursive_worktable_factor", "seq_page_cost", "statement_timeout",
+	"stats_fetch_consistency", "temp_buffers", "temp_file_limit", "temp_tablespaces",
+	"transaction_timeout", "work_mem"
+};
+static const char *const harmless_beginnings[] = {
+	"cpu_", "enable_", "geqo", "jit", "log_", "max_parallel_", "min_parallel_", "parallel_",
+	"track_"
+};
+
 /* Splits at the first '='; returns false if there is no name before it. */
 static bool
 split(const char *setting, char **name, const char **value)
@@ -66,6 +85,25 @@ refuse_setting(const char *name)
 					 strcmp(refused[i], "session_authorization") == 0 ?
 					 errdetail("An asset is computed as its owner.") :
 					 errdetail("It belongs to the session or the transaction in which an asset is computed.")));
+}
+
+bool
+vp_setting_changes_rows(const char *setting)
+{
+	char	   *name;
+	const char *value;
+
+	if (!split(setting, &name, &value))
+		return false;
+	for (int i = 0; i < (int) lengthof(harmless); i++)
+		if (pg_strcasecmp(name, harmless[i]) == 0)
+			return false;
+	if (strchr(name, '.') != NULL)
+		return true;
+	for (int i = 0; i < (int) lengthof(harmless_beginnings); i++)
+		if (pg_strncasecmp(name, harmless_beginnings[i], strlen(harmless_beginnings[i])) == 0)
+			return false;
+	return true;
 }
 
 /* The value is checked as for SET, so that what does not exist is an error. */

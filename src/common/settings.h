@@ -18,6 +18,9 @@ extern void vp_settings_check(List *settings);
  */
 extern List *vp_settings_record(const char *search_path);
 
+/* Can it change the rows of a query, not just how they are found? */
+extern bool vp_setting_changes_rows(const char *setting);
+
 /* Set them until the caller's AtEOXact_GUC(false, level). */
 extern void vp_settings_apply(List *settings);
 

@@ -11,6 +11,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/nodes.h"
 
+#include "common/settings.h"
 #include "freshness/code.h"
 
 static const char *const position_fields[] = {
@@ -68,5 +69,31 @@ vp_code_hash(Query *query, bool depends_on_settings, List *environment)
 	hash = vp_hash_bytes(buf.data, buf.len, 0);
 	pfree(buf.data);
 	pfree(tree);
+	return hash;
+}
+
+static void
+append_settings(StringInfo buf, List *settings)
+{
+	ListCell   *lc;
+
+	foreach(lc, settings)
+		if (vp_setting_changes_rows(lfirst(lc)))
+		appendStringInfo(buf, "%s\n", (char *) lfirst(lc));
+}
+
+VpHash
+vp_code_hash_in_place(VpHash code, Oid owner, List *pipeline_settings, List *settings)
+{
+	StringInfoData buf;
+	VpHash		hash;
+
+	initStringInfo(&buf);
+	appendBinaryStringInfo(&buf, (char *) &code, sizeof(code));
+	appendStringInfo(&buf, "%u\n", owner);
+	append_settings(&buf, pipeline_settings);
+	append_settings(&buf, settings);
+	hash = vp_hash_bytes(buf.data, buf.len, 0);
+	pfree(buf.data);
 	return hash;
 }

@@ -19,4 +19,11 @@
 extern VpHash vp_code_hash(Query *query, bool depends_on_settings,
 						   List *environment);
 
+/*
+ * Of an asset that is computed where it is read: its code hash, with who
+ * computes it and under which settings; names=values, the later ones win.
+ */
+extern VpHash vp_code_hash_in_place(VpHash code, Oid owner, List *pipeline_settings,
+									List *settings);
+
 #endif							/* VP_CODE_H */

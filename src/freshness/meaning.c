@@ -42,6 +42,8 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "catalog/asset.h"
+#include "catalog/pipeline.h"
 #include "catalog/slots.h"
 #include "common/names.h"
 #include "compat/compat.h"
@@ -424,21 +426,49 @@ append_collations(StringInfo buf)
 	appendBinaryStringInfo(buf, (char *) &hash, sizeof(hash));
 }
 
+bool
+vp_meaning_columns(Oid stub, VpHash *hash)
+{
+	Relation	rel = RelationIdGetRelation(stub);
+
+	if (!RelationIsValid(rel))
+		return false;
+	*hash = vp_hash_columns(RelationGetDescr(rel));
+	RelationClose(rel);
+	return true;
+}
+
 /* The sum of what its slots hold, as the data hash of several parts is. */
 static bool
-asset_hash(Oid def, VpHash *hash)
+asset_hash(const VpAsset *asset, VpHash *hash)
 {
 	VpResolution res;
 	ListCell   *lc;
 
 	memset(hash, 0, sizeof(VpHash));
-	if (!vp_resolve_at_once(def, GetActiveSnapshot(), &res))
+	if (!vp_resolve_at_once(asset->def, GetActiveSnapshot(), &res))
 		return false;
-	if (res.hit && res.slots == NIL)
+	if (!res.hit || !vp_columns_match(asset->def, res.slot))
+		*hash = vp_code_hash_in_place(asset->code_hash, asset->owner,
+									  vp_pipeline_settings(asset->pipeline_id),
+									  asset->options.settings);
+	else if (res.slots == NIL)
 		*hash = vp_slot_data_hash(res.slot);
-	foreach(lc, res.slots)
-		vp_hash_add(hash, vp_slot_data_hash(lfirst_oid(lc)));
+	else
+		foreach(lc, res.slots)
+			vp_hash_add(hash, vp_slot_data_hash(lfirst_oid(lc)));
 	return true;
+}
+
+static bool
+meaning_of_asset(VpMeaning *meaning)
+{
+	const VpAsset *asset = vp_asset_by_id((int32) meaning->objid);
+
+	if (asset == NULL)
+		return false;
+	return meaning->kind == VP_MEANING_COLUMNS ?
+		vp_meaning_columns(asset->stub, &meaning->hash) : asset_hash(asset, &meaning->hash);
 }
 
 static bool
@@ -462,6 +492,7 @@ append(StringInfo buf, const VpMeaning *meaning, List *path)
 		case VP_MEANING_TEXT_SEARCH:
 			append_text_search(buf);
 			break;
+		case VP_MEANING_COLUMNS:
 		case VP_MEANING_ASSET:
 			break;				/* has a hash already */
 		case VP_MEANING_ROLES:
@@ -494,8 +525,8 @@ vp_meaning_of(VpMeaning *meaning, List *path)
 	StringInfoData buf;
 	bool		found;
 
-	if (meaning->kind == VP_MEANING_ASSET)
-		return asset_hash(meaning->objid, &meaning->hash);
+	if (vp_meaning_is_of_asset(meaning->kind))
+		return meaning_of_asset(meaning);
 	if (is_whole && whole_known[meaning->kind])
 	{
 		meaning->hash = whole[meaning->kind];
@@ -516,8 +547,14 @@ vp_meaning_of(VpMeaning *meaning, List *path)
 bool
 vp_meaning_changes_unseen(VpMeaningKind kind)
 {
-	return kind == VP_MEANING_ROLE || kind == VP_MEANING_ASSET || kind == VP_MEANING_ROLES ||
+	return kind == VP_MEANING_ROLE || vp_meaning_is_of_asset(kind) || kind == VP_MEANING_ROLES ||
 		kind == VP_MEANING_COLLATIONS;
+}
+
+bool
+vp_meaning_is_of_asset(VpMeaningKind kind)
+{
+	return kind == VP_MEANING_COLUMNS || kind == VP_MEANING_ASSET;
 }
 
 /*
@@ -560,13 +597,13 @@ relation_difference(Oid relid, bool dropped)
 }
 
 static char *
-asset_difference(Oid def, bool dropped)
+asset_difference(int32 id, bool dropped)
 {
-	VpResolution res;
+	const VpAsset *asset = dropped ? NULL : vp_asset_by_id(id);
 
-	if (dropped || !vp_resolve_at_once(def, GetActiveSnapshot(), &res))
+	if (asset == NULL)
 		return pstrdup("an upstream was dropped");
-	return psprintf("upstream %s changed", vp_relation_name(res.info.stub));
+	return psprintf("upstream %s changed", asset->display);
 }
 
 char *
@@ -592,8 +629,9 @@ vp_meaning_difference(const VpMeaning *meaning, bool dropped)
 			return pstrdup("casts or operator classes changed");
 		case VP_MEANING_TEXT_SEARCH:
 			return pstrdup("text search changed");
+		case VP_MEANING_COLUMNS:
 		case VP_MEANING_ASSET:
-			return asset_difference(meaning->objid, dropped);
+			return asset_difference((int32) meaning->objid, dropped);
 		case VP_MEANING_ROLES:
 			return pstrdup("roles changed, and it reads tables with row security");
 		case VP_MEANING_COLLATIONS:

@@ -32,8 +32,9 @@ typedef enum VpMeaningKind
 	 * what changes without an altering statement in this database; always
 	 * compared
 	 */
-	VP_MEANING_ASSET,			/* the version of one (by definition) that was
-								 * read */
+	VP_MEANING_COLUMNS,			/* of an asset (by id), with their names */
+	VP_MEANING_ASSET,			/* its rows; or, computed by who reads it, its
+								 * code */
 	VP_MEANING_ROLES,			/* who bypasses row security or is whose
 								 * member */
 	VP_MEANING_COLLATIONS		/* versions of the libraries that order text */
@@ -52,6 +53,12 @@ typedef struct VpMeaning
  * object.
  */
 extern bool vp_meaning_of(VpMeaning *meaning, List *path);
+
+/* The columns of an asset's stub; false: there is none. */
+extern bool vp_meaning_columns(Oid stub, VpHash *hash);
+
+/* Does it say something of an asset? */
+extern bool vp_meaning_is_of_asset(VpMeaningKind kind);
 
 /* Can it change without an altering statement in this database? */
 extern bool vp_meaning_changes_unseen(VpMeaningKind kind);

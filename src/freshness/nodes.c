@@ -16,11 +16,15 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog/pipeline.h"
 #include "catalog/version.h"
 #include "common/deadline.h"
 #include "common/extension.h"
+#include "common/names.h"
 #include "common/spi.h"
+#include "freshness/code.h"
 #include "freshness/nodes.h"
+#include "store/resolve.h"
 
 typedef struct IdEntry
 {
@@ -33,13 +37,13 @@ enum
 {
 	ASSET_ID, ASSET_DEF, ASSET_STUB, ASSET_PIPELINE, ASSET_LAZY, ASSET_CODE, ASSET_SIGNATURE,
 	ASSET_CACHE, ASSET_TTL, ASSET_STALENESS, ASSET_PARALLEL, ASSET_TAGS, ASSET_PINNED,
-	ASSET_STORAGE,
+	ASSET_STORAGE, ASSET_SETTINGS,
 	ASSET_COLUMNS
 };
 static const char *const asset_columns[] = {
 	"asset_id", "def", "stub", "pipeline_id", "lazy", "code_hash", "signature",
 	"cache", "cache_ttl", "max_staleness", "parallel", "tags", "pinned_run",
-	"storage"
+	"storage", "settings"
 };
 enum
 {
@@ -76,6 +80,10 @@ typedef struct Loader
 	TimestampTz now;
 	Table		assets;
 	Table		versions;
+
+	/* of the other pipeline that was asked last */
+	int32		other_pipeline;
+	List	   *other_settings;
 } Loader;
 
 HTAB *
@@ -212,6 +220,37 @@ persistence_of(const Loader *loader)
 	return strcmp(storage, "logged") == 0 ? RELPERSISTENCE_PERMANENT : RELPERSISTENCE_UNLOGGED;
 }
 
+static List *
+pipeline_settings(Loader *loader)
+{
+	int32		id = DatumGetInt32(value(&loader->assets, ASSET_PIPELINE));
+
+	if (id == loader->state->pipeline->id)
+		return loader->state->pipeline->settings;
+	if (id != loader->other_pipeline)
+	{
+		loader->other_settings = vp_pipeline_settings(id);
+		loader->other_pipeline = id;
+	}
+	return loader->other_settings;
+}
+
+/* Does who reads it compute it?  The asset's row is the last one that was read. */
+static void
+look_if_in_place(Loader *loader, VpNode *node)
+{
+	const Table *t = &loader->assets;
+
+	node->in_place = node->lazy || node->version_id == 0 ||
+		(!node->same_signature && !vp_columns_match(node->def, node->slot));
+	if (!node->in_place)
+		return;
+	node->code_in_place =
+		vp_code_hash_in_place(node->code_hash, vp_relation_owner(node->def),
+							  pipeline_settings(loader), is_null(t, ASSET_SETTINGS) ? NIL :
+							  vp_texts_from_datum(value(t, ASSET_SETTINGS)));
+}
+
 /* The row's asset as one more node, unless it was just dropped. */
 static void
 add_node(Loader *loader)
@@ -246,6 +285,7 @@ add_node(Loader *loader)
 	graph_node->tags = loader->with_tags ? vp_texts_from_datum(value(t, ASSET_TAGS)) : NIL;
 	graph_node->display = quote_qualified_identifier(schema, name);
 	read_versions(loader, node);
+	look_if_in_place(loader, node);
 	entry = hash_search(loader->index, &node->id, HASH_ENTER, &found);
 	entry->node = state->ntotal++;
 	state->n += !node->external;

@@ -451,19 +451,42 @@ refuse_temporary(List *relations)
 				 errhint("End the function's own search_path with pg_temp.")));
 }
 
-/* Assets that functions read, or lazy assets; the graph knows the upstreams. */
-static void
-remember_assets(StringInfo buf, List *upstreams, Header *header)
+/*
+ * Assets that functions read, or lazy ones; the graph knows the upstreams.
+ * Their stubs are taken from the relations: what counts of these is known now.
+ */
+static List *
+remember_assets(StringInfo buf, List *upstreams, List *relations, Header *header)
 {
 	ListCell   *lc;
 
 	foreach(lc, vp_reads_assets())
 	{
-		const VpAsset *asset = vp_asset_by_def(lfirst_oid(lc));
+		const VpReadAsset *read = lfirst(lc);
+		const VpAsset *asset = vp_asset_by_def(read->def);
 
-		if (asset != NULL && !list_member_int(upstreams, asset->id))
-			append_meaning(buf, header, NIL, VP_MEANING_ASSET, lfirst_oid(lc), false);
+		if (asset == NULL)
+			continue;
+		relations = list_delete_oid(relations, asset->stub);
+		if (read->by_name)
+			append_meaning(buf, header, NIL, VP_MEANING_COLUMNS, (Oid) asset->id, true);
+		if (!list_member_int(upstreams, asset->id))
+			append_meaning(buf, header, NIL, VP_MEANING_ASSET, (Oid) asset->id, false);
 	}
+	return relations;
+}
+
+/* As if they were views: what their queries name counts. */
+static List *
+definitions_in_place(void)
+{
+	List	   *definitions = NIL;
+	ListCell   *lc;
+
+	foreach(lc, vp_reads_assets())
+		if (((VpReadAsset *) lfirst(lc))->in_place)
+		definitions = lappend_oid(definitions, ((VpReadAsset *) lfirst(lc))->def);
+	return definitions;
 }
 
 /* The more paths there are, the more functions may be meant, which have paths. */
@@ -492,7 +515,8 @@ vp_sources_remember(Query *query, List *upstreams, const VpInstant *instant)
 	List	   *relations = vp_reads_relations();
 	char	   *path = effective_path();
 	List	   *schemas;
-	VpClosure	found = closure(query, relations, &path, &schemas);
+	VpClosure	found = closure(query, list_concat_copy(relations, definitions_in_place()),
+								&path, &schemas);
 	Header		header;
 	List	   *done = NIL;
 	StringInfoData buf;
@@ -514,8 +538,8 @@ vp_sources_remember(Query *query, List *upstreams, const VpInstant *instant)
 	if (found.unsteady != NULL)
 		appendStringInfoString(&buf, found.unsteady);
 	append_mark(&buf, InvalidOid, false, &code_mark);
+	relations = remember_assets(&buf, upstreams, relations, &header);
 	remember_meanings(&buf, relations, &found, schemas, &header);
-	remember_assets(&buf, upstreams, &header);
 
 	/* parents first: what stands in the plan because of them goes with them */
 	foreach(lc, relations)
@@ -562,21 +586,16 @@ different_meaning(Reader *reader, const Header *header, const char *path,
 	{
 		VpMeaning	then;
 		VpMeaning	now;
+		bool		found;
 
 		take(reader, &then, sizeof(then));
 		if (difference != NULL || !(altered || vp_meaning_changes_unseen(then.kind)))
 			continue;
 		now = then;
-		if (then.kind == VP_MEANING_ASSET && asking->data_hash != NULL &&
-			asking->data_hash(asking->arg, then.objid, &now.hash))
-		{
-			if (!vp_hash_equal(then.hash, now.hash))
-				difference = vp_meaning_difference(&now, false);
-		}
-		else if (!vp_meaning_of(&now, schemas))
-			difference = vp_meaning_difference(&now, true);
-		else if (!vp_hash_equal(then.hash, now.hash))
-			difference = vp_meaning_difference(&now, false);
+		found = vp_meaning_is_of_asset(then.kind) && asking->asset != NULL ?
+			asking->asset(asking->arg, &now) : vp_meaning_of(&now, schemas);
+		if (!found || !vp_hash_equal(then.hash, now.hash))
+			difference = vp_meaning_difference(&now, !found);
 	}
 	return difference;
 }

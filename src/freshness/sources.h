@@ -20,6 +20,7 @@
 
 #include "common/hash.h"
 #include "freshness/instant.h"
+#include "freshness/meaning.h"
 
 /* An asset is going to be computed: look at what is read and called. */
 extern void vp_sources_begin(void);
@@ -30,8 +31,8 @@ extern void vp_sources_end(void);
 /*
  * What was read since, under the snapshot of this instant.  Relations that the
  * query, rewritten, names are followed when they are renamed; others are known to
- * functions, by their names.  Of other assets those are remembered that aren't
- * among the upstreams (ids).  palloc'd.
+ * functions, by their names.  Of assets those are remembered that aren't among
+ * the upstreams (ids), and the columns of those that functions read.  palloc'd.
  */
 extern bytea *vp_sources_remember(Query *query, List *upstreams, const VpInstant *instant);
 
@@ -41,8 +42,8 @@ typedef struct VpAsking
 	const VpInstant *instant;	/* of the rows that are to be read */
 	const VpInstant *latest;	/* for the catalogs */
 
-	/* of the rows of an asset that he knows better than the store; or NULL */
-	bool		(*data_hash) (const void *arg, Oid def, VpHash *hash);
+	/* what assets are, as vp_meaning_of() does, who knows it better; or NULL */
+	bool		(*asset) (const void *arg, VpMeaning *meaning);
 	const void *arg;
 } VpAsking;
 

@@ -15,6 +15,7 @@
 #include "common/names.h"
 #include "common/shmem.h"
 #include "common/spi.h"
+#include "freshness/meaning.h"
 #include "freshness/nodes.h"
 #include "freshness/state.h"
 #include "graph/selection.h"
@@ -40,41 +41,74 @@ typedef struct Edge
 	int32		downstream;
 } Edge;
 
-static Edge *
-load_edges(VpState *state, uint64 *nedges)
+typedef struct Edges
+{
+	Edge	   *edges;
+	uint64		n;
+} Edges;
+
+static void
+load_edges(Edges *edges, VpStatement *statement, Datum key)
+{
+	VpSpi		spi;
+	uint64		n;
+	Edge	   *edge;
+
+	vp_spi_open(&spi);
+	n = vp_spi_run(statement, &key, NULL, true);
+	edges->edges = edges->edges == NULL ?
+		MemoryContextAllocHuge(spi.caller, Max(n, 1) * sizeof(Edge)) :
+		repalloc_huge(edges->edges, (edges->n + n + 1) * sizeof(Edge));
+	edge = edges->edges + edges->n;
+	for (uint64 row = 0; row < n; row++, edge++)
+	{
+		edge->downstream = vp_col_int32(row, 1, 0);
+		edge->upstream = vp_col_int32(row, 2, 0);
+	}
+	edges->n += n;
+	vp_spi_close(&spi);
+}
+
+static void
+load_own_edges(VpState *state, Edges *edges)
 {
 	static VpStatement statement = {
 		"SELECT d.asset_id, d.upstream_id FROM vibepiper.dependency d"
 		" JOIN vibepiper.asset a ON a.asset_id = d.asset_id"
 		" WHERE a.pipeline_id = $1 AND d.upstream_id IS NOT NULL", 1, {INT4OID}
 	};
-	Datum		key = Int32GetDatum(state->pipeline->id);
-	MemoryContext caller = CurrentMemoryContext;
-	VpSpi		spi;
-	Edge	   *edges;
 
-	vp_spi_open(&spi);
-	*nedges = vp_spi_run(&statement, &key, NULL, true);
-	edges = MemoryContextAllocHuge(caller, Max(*nedges, 1) * sizeof(Edge));
-	for (uint64 row = 0; row < *nedges; row++)
-	{
-		edges[row].downstream = vp_col_int32(row, 1, 0);
-		edges[row].upstream = vp_col_int32(row, 2, 0);
-	}
-	vp_spi_close(&spi);
-	return edges;
+	load_edges(edges, &statement, Int32GetDatum(state->pipeline->id));
 }
 
-/* Upstreams that are not among the pipeline's own assets, each once. */
+/* Those to the nodes from this one on that are computed where they are read. */
+static bool
+load_edges_in_place(VpState *state, Edges *edges, int first)
+{
+	static VpStatement statement = {
+		"SELECT asset_id, upstream_id FROM vibepiper.dependency"
+		" WHERE asset_id = ANY ($1) AND upstream_id IS NOT NULL", 1, {INT4ARRAYOID}
+	};
+	List	   *ids = NIL;
+
+	for (int i = first; i < state->ntotal; i++)
+		if (state->nodes[i].in_place)
+			ids = lappend_int(ids, state->nodes[i].id);
+	if (ids != NIL)
+		load_edges(edges, &statement, vp_ids_datum(ids));
+	return ids != NIL;
+}
+
+/* Upstreams that are not among the nodes, each once. */
 static List *
-external_ids(HTAB *index, const Edge *edges, uint64 nedges)
+missing_ids(HTAB *index, const Edges *edges, uint64 first)
 {
 	Bitmapset  *seen = NULL;
 	List	   *ids = NIL;
 
-	for (uint64 i = 0; i < nedges; i++)
+	for (uint64 i = first; i < edges->n; i++)
 	{
-		int32		id = edges[i].upstream;
+		int32		id = edges->edges[i].upstream;
 
 		if (vp_nodes_find(index, id) >= 0 || bms_is_member(id, seen))
 			continue;
@@ -84,13 +118,31 @@ external_ids(HTAB *index, const Edge *edges, uint64 nedges)
 	return ids;
 }
 
+/*
+ * The upstreams of other pipelines; and theirs, as far as these are computed by
+ * who reads them.
+ */
 static void
-add_edges(VpState *state, HTAB *index, const Edge *edges, uint64 nedges)
+load_others(VpState *state, HTAB *index, Edges *edges)
 {
-	for (uint64 i = 0; i < nedges; i++)
+	uint64		first_edge = 0;
+	int			first;
+
+	do
 	{
-		int			down = vp_nodes_find(index, edges[i].downstream);
-		int			up = vp_nodes_find(index, edges[i].upstream);
+		first = state->ntotal;
+		vp_nodes_load_others(state, index, missing_ids(index, edges, first_edge));
+		first_edge = edges->n;
+	} while (load_edges_in_place(state, edges, first));
+}
+
+static void
+add_edges(VpState *state, HTAB *index, const Edges *edges)
+{
+	for (uint64 i = 0; i < edges->n; i++)
+	{
+		int			down = vp_nodes_find(index, edges->edges[i].downstream);
+		int			up = vp_nodes_find(index, edges->edges[i].upstream);
 
 		if (down < 0 || up < 0)
 			continue;
@@ -131,22 +183,64 @@ load_sources(VpState *state, HTAB *index)
 	vp_spi_close(&spi);
 }
 
-/* What an asset's rows are, or will be when the run that is going on is published. */
+typedef struct OtherAsset
+{
+	struct
+	{
+		VpMeaningKind kind;
+		Oid			id;
+	}			key;
+	bool		found;
+	VpHash		hash;
+} OtherAsset;
+
+/* Of an asset that is no node, once. */
 static bool
-data_hash_of(const void *arg, Oid def, VpHash *hash)
+meaning_of_other(const VpState *state, VpMeaning *meaning)
+{
+	OtherAsset	wanted = {.key = {meaning->kind, meaning->objid}};
+	OtherAsset *other;
+	bool		known;
+
+	other = hash_search(state->other_assets, &wanted.key, HASH_FIND, NULL);
+	if (other == NULL)
+	{
+		wanted.found = vp_meaning_of(meaning, NIL);
+		wanted.hash = meaning->hash;
+		other = hash_search(state->other_assets, &wanted.key, HASH_ENTER, &known);
+		*other = wanted;
+	}
+	meaning->hash = other->hash;
+	return other->found;
+}
+
+/* What an asset is, or will be when the run that is going on is published. */
+static bool
+meaning_of_asset(const void *arg, VpMeaning *meaning)
 {
 	const VpState *state = arg;
+	int			i = vp_nodes_find(state->index, (int32) meaning->objid);
+	const VpNode *node;
 
-	for (int i = 0; i < state->ntotal; i++)
-	{
-		const VpNode *node = &state->nodes[i];
+	if (i < 0)
+		return meaning_of_other(state, meaning);
+	node = &state->nodes[i];
+	if (meaning->kind == VP_MEANING_COLUMNS)
+		return vp_meaning_columns(node->stub, &meaning->hash);
+	meaning->hash = node->in_place ? node->code_in_place : node->data_hash;
+	return true;
+}
 
-		if (node->def != def)
-			continue;
-		*hash = node->data_hash;
-		return node->version_id != 0;
-	}
-	return false;
+static HTAB *
+create_other_assets(void)
+{
+	HASHCTL		ctl = {
+		.keysize = sizeof(((OtherAsset *) NULL)->key),
+		.entrysize = sizeof(OtherAsset),
+		.hcxt = CurrentMemoryContext
+	};
+
+	return hash_create("vibepiper other assets", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 VpState *
@@ -154,23 +248,23 @@ vp_state_load(VpPipeline *pipeline, bool with_selection_data)
 {
 	VpState    *state = palloc0(sizeof(VpState));
 	HTAB	   *index = vp_nodes_create_index();
-	Edge	   *edges;
-	uint64		nedges;
+	Edges		edges = {0};
 	List	   *cycle;
 
 	state->pipeline = pipeline;
 	state->asking.instant = vp_instant(GetActiveSnapshot(), 0);
-	state->asking.data_hash = data_hash_of;
+	state->asking.asset = meaning_of_asset;
 	state->asking.arg = state;
 	state->asking.latest = vp_instant(GetLatestSnapshot(), 0);
+	state->index = index;
+	state->other_assets = create_other_assets();
 	vp_nodes_load_own(state, index, with_selection_data);
-	edges = load_edges(state, &nedges);
-	vp_nodes_load_others(state, index, external_ids(index, edges, nedges));
+	load_own_edges(state, &edges);
+	load_others(state, index, &edges);
 	create_graphs(state);
-	add_edges(state, index, edges, nedges);
+	add_edges(state, index, &edges);
 	if (with_selection_data)
 		load_sources(state, index);
-	hash_destroy(index);
 	vp_graph_finish(state->graph);
 	vp_graph_finish(state->own);
 	state->order = palloc(sizeof(int) * Max(state->ntotal, 1));
@@ -216,19 +310,20 @@ vp_state_input_hash(const VpState *state, int i)
 {
 	const VpNode *node = &state->nodes[i];
 	const VpGraphNode *graph_node = &state->graph->nodes[i];
-	VpHash		hash = node->code_hash;
+	VpHash		both[2] = {node->code_in_place, {0, 0}};
 
 	if (node->action == VP_ACTION_REUSE)
 		return node->reuse->data_hash;
-	if (node->version_id != 0 && !node->lazy)
+	if (!node->in_place)
 		return node->data_hash;
 	for (int u = 0; u < graph_node->nup; u++)
 	{
-		VpHash		pair[2] = {hash, state->nodes[graph_node->up[u]].input_hash};
+		const VpNode *up = &state->nodes[graph_node->up[u]];
 
-		hash = vp_hash_bytes(pair, sizeof(pair), 0);
+		/* a sum, since which comes first is by chance */
+		vp_hash_add(&both[1], vp_hash_bytes(&up->input_hash, sizeof(VpHash), up->id));
 	}
-	return hash;
+	return vp_hash_bytes(both, sizeof(both), 0);
 }
 
 static bool

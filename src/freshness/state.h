@@ -11,6 +11,8 @@
 
 #include "postgres.h"
 
+#include "utils/hsearch.h"
+
 #include "catalog/history.h"
 #include "catalog/pipeline.h"
 #include "common/hash.h"
@@ -40,6 +42,8 @@ typedef struct VpNode
 	char		persistence;	/* that its slots are to have */
 	int64		pinned_run;		/* 0: none */
 	VpHash		code_hash;
+	bool		in_place;		/* who reads it computes it */
+	VpHash		code_in_place;	/* ... by this: see freshness/code.h */
 
 	/* the published version */
 	int64		version_id;		/* 0: none */
@@ -79,6 +83,8 @@ typedef struct VpState
 	int			ntotal;
 	VpNode	   *nodes;
 	VpGraphNode *graph_nodes;	/* only while loading */
+	HTAB	   *index;			/* of nodes by the asset's id */
+	HTAB	   *other_assets;	/* what was asked of those that aren't nodes */
 	VpGraph    *graph;			/* of all nodes */
 	VpGraph    *own;			/* of the pipeline's, for selections */
 	int		   *order;			/* all nodes, upstreams first */

@@ -210,6 +210,7 @@ reuse(VpTasks *tasks, int i)
 	tasks->staged[i] = version;
 	tasks->task_of[i]->version_id = version->id;
 	node->version_id = version->id;
+	node->in_place = false;
 	node->slot = version->slot;
 	node->rows = version->rows;
 	node->data_hash = version->data_hash;
@@ -300,6 +301,7 @@ vp_tasks_done(VpTasks *tasks, int i, VpVersion *version)
 	{
 		tasks->staged[i] = version;
 		node->version_id = version->id;
+		node->in_place = false;
 		node->slot = version->slot;
 		node->rows = version->rows;
 		node->data_hash = version->data_hash;

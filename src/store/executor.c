@@ -232,7 +232,7 @@ make_fit(QueryDesc *desc, int eflags)
 }
 
 static void
-note_assets(const PlannedStmt *plan)
+note_assets(const PlannedStmt *plan, bool by_name)
 {
 	ListCell   *lc;
 
@@ -240,8 +240,8 @@ note_assets(const PlannedStmt *plan)
 	{
 		VpMarker	marker;
 
-		if (vp_marker_read(lfirst_node(RangeTblEntry, lc), &marker) && marker.hit)
-			vp_reads_note_asset(marker.def);
+		if (vp_marker_read(lfirst_node(RangeTblEntry, lc), &marker))
+			vp_reads_note_asset(marker.def, by_name, !marker.hit);
 	}
 }
 
@@ -290,7 +290,7 @@ vp_executor_start(QueryDesc *desc, int eflags)
 		return;
 	}
 	make_fit(desc, eflags);
-	note_assets(desc->plannedstmt);
+	note_assets(desc->plannedstmt, !own);
 
 	/* starting can run functions, and these the same cached plan */
 	starting.plan = desc->plannedstmt;

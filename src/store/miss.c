@@ -426,6 +426,7 @@ vp_read_asset(PG_FUNCTION_ARGS)
 	Tuplestorestate *store;
 	EState	   *statement;
 	VpResolution res;
+	bool		in_place;
 	ListCell   *lc;
 
 	(void) vp_extension_required();
@@ -440,14 +441,16 @@ vp_read_asset(PG_FUNCTION_ARGS)
 	if (PG_NARGS() == 1)
 		check_caller(&res.info);
 	check_columns(rsinfo->expectedDesc, def, &res.info);
-	if (!res.hit || !vp_columns_match(def, res.slot))
+	in_place = !res.hit || !vp_columns_match(def, res.slot);
+	/* the names of a replaced call are its statement's */
+	vp_reads_note_asset(def, PG_NARGS() == 1, in_place);
+	if (in_place)
 	{
 		if (vp_miss_is_error(&res.info))
 			raise_miss(&res.info);
 		give_missing(&res, statement, store, rsinfo->expectedDesc);
 		return (Datum) 0;
 	}
-	vp_reads_note_asset(def);
 	if (res.slots == NIL)
 		give_slot(res.slot, statement->es_snapshot, store);
 	foreach(lc, res.slots)

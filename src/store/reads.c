@@ -59,7 +59,7 @@ vp_reads_begin(void)
 	relations = create_set("vibepiper relations read", sizeof(ReadRelation));
 	functions = create_set("vibepiper functions called", sizeof(Oid));
 	plan_functions = create_set("vibepiper functions of plans", sizeof(uint32));
-	assets = create_set("vibepiper assets read", sizeof(Oid));
+	assets = create_set("vibepiper assets read", sizeof(VpReadAsset));
 }
 
 void
@@ -165,17 +165,40 @@ vp_reads_note_function(Oid function)
 		(void) hash_search(functions, &function, HASH_ENTER, NULL);
 }
 
+static int
+compare_assets(const ListCell *a, const ListCell *b)
+{
+	Oid			x = ((VpReadAsset *) lfirst(a))->def;
+	Oid			y = ((VpReadAsset *) lfirst(b))->def;
+
+	return x < y ? -1 : x > y;
+}
+
 List *
 vp_reads_assets(void)
 {
-	return members(assets);
+	HASH_SEQ_STATUS seq;
+	List	   *found = NIL;
+	VpReadAsset *asset;
+
+	hash_seq_init(&seq, assets);
+	while ((asset = hash_seq_search(&seq)) != NULL)
+		found = lappend(found, asset);
+	list_sort(found, compare_assets);
+	return found;
 }
 
 void
-vp_reads_note_asset(Oid def)
+vp_reads_note_asset(Oid def, bool by_name, bool in_place)
 {
-	if (context != NULL)
-		(void) hash_search(assets, &def, HASH_ENTER, NULL);
+	VpReadAsset *asset;
+	bool		found;
+
+	if (context == NULL)
+		return;
+	asset = hash_search(assets, &def, HASH_ENTER, &found);
+	asset->by_name = by_name || (found && asset->by_name);
+	asset->in_place = in_place || (found && asset->in_place);
 }
 
 static void

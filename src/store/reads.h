@@ -17,6 +17,15 @@
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
 
+typedef struct VpReadAsset
+{
+	Oid			def;			/* definition */
+	bool		by_name;		/* perhaps by the names of its columns: a
+								 * function did, not a definition */
+	bool		in_place;		/* there was no stored version, or none was
+								 * wanted */
+} VpReadAsset;
+
 extern void vp_reads_begin(void);
 
 /* Stop, and forget what was collected. */
@@ -40,13 +49,13 @@ extern List *vp_reads_functions(void);
  */
 extern List *vp_reads_plan_functions(void);
 
-/* So far, in order: definitions of assets of which a stored version was read. */
+/* So far, by definition: assets; of VpReadAsset *. */
 extern List *vp_reads_assets(void);
 
 /* For the hooks. */
 extern void vp_reads_note_plan(const PlannedStmt *plan, bool own);	/* the asset's */
 extern void vp_reads_note_function(Oid function);
-extern void vp_reads_note_asset(Oid def);
+extern void vp_reads_note_asset(Oid def, bool by_name, bool in_place);
 
 extern void vp_reads_init(void);
 

@@ -41,6 +41,7 @@
 #include "store/marker.h"
 #include "store/inline.h"
 #include "store/miss.h"
+#include "store/reads.h"
 #include "store/replace.h"
 #include "store/resolve.h"
 #include "store/usercode.h"
@@ -497,6 +498,8 @@ replace_call(Query *query, RangeTblEntry *rte, FuncExpr *call, Oid view,
 		vp_rte_set_rights(query, add_bystander(query, res.info.stub),
 						  ACL_SELECT, InvalidOid);
 	rte->lateral = false;		/* the argument is a constant */
+	if (r->depth > 0)			/* a function's text becomes part of the query */
+		vp_reads_note_asset(def, true, !fits);
 	if (!fits)
 		become_miss(query, rte, call, &res, r);
 	else if (res.nparts > 1)
