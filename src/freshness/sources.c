@@ -362,7 +362,15 @@ remember_meanings(StringInfo buf, List *relations, const VpClosure *found, List 
 		remember_users(buf, header, found);
 }
 
-/* Did the catalog's row come to be, as it is, after the asset began to be computed? */
+
+/* Did a row come to be, as it is, after the asset began to be computed? */
+static bool
+wrote_since(TransactionId xmin)
+{
+	return TransactionIdIsNormal(xmin) && !TransactionIdIsCurrentTransactionId(xmin) &&
+		!vp_instant_sees(code_instant, vp_full_xid(xmin, ReadNextFullTransactionId()));
+}
+
 static bool
 is_newer(int cache, Oid objid)
 {
@@ -373,8 +381,7 @@ is_newer(int cache, Oid objid)
 		return true;
 	xmin = HeapTupleHeaderGetXmin(tuple->t_data);
 	ReleaseSysCache(tuple);
-	return TransactionIdIsNormal(xmin) && !TransactionIdIsCurrentTransactionId(xmin) &&
-		!vp_instant_sees(code_instant, vp_full_xid(xmin, ReadNextFullTransactionId()));
+	return wrote_since(xmin);
 }
 
 /*
@@ -452,6 +459,28 @@ refuse_temporary(List *relations)
 }
 
 /*
+ * Options of an asset that was computed where it was read, which nobody locks:
+ * which were it computed with?
+ */
+static bool
+options_are_newer(int32 asset_id)
+{
+	static VpStatement statement = {
+		"SELECT a.xmin, p.xmin FROM vibepiper.asset a JOIN vibepiper.pipeline p USING (pipeline_id)"
+		" WHERE a.asset_id = $1", 1, {INT4OID}
+	};
+	Datum		key = Int32GetDatum(asset_id);
+	bool		newer = true;
+	VpSpi		spi;
+
+	vp_spi_open(&spi);
+	if (vp_spi_run(&statement, &key, NULL, false) > 0)
+		newer = wrote_since(vp_col_oid(0, 1)) || wrote_since(vp_col_oid(0, 2));
+	vp_spi_close(&spi);
+	return newer;
+}
+
+/*
  * Assets that functions read, or lazy ones; the graph knows the upstreams.
  * Their stubs are taken from the relations: what counts of these is known now.
  */
@@ -472,6 +501,7 @@ remember_assets(StringInfo buf, List *upstreams, List *relations, Header *header
 			append_meaning(buf, header, NIL, VP_MEANING_COLUMNS, (Oid) asset->id, true);
 		if (!list_member_int(upstreams, asset->id))
 			append_meaning(buf, header, NIL, VP_MEANING_ASSET, (Oid) asset->id, false);
+		header->code_changed |= read->in_place && options_are_newer(asset->id);
 	}
 	return relations;
 }
@@ -549,7 +579,7 @@ vp_sources_remember(Query *query, List *upstreams, const VpInstant *instant)
 	foreach(lc, relations)
 		if (is_source(lfirst_oid(lc)) && !list_member_oid(done, lfirst_oid(lc)))
 		header.nmarks += remember(&buf, lfirst_oid(lc), &done, instant);
-	header.code_changed = whole_changed(&found) ||
+	header.code_changed |= whole_changed(&found) ||
 		(header.by_unlocked &&
 		 vp_ring_change(&code_mark, code_xmax,
 						vp_instant(GetLatestSnapshot(), 0)) != VP_CHANGE_NONE &&
