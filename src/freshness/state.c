@@ -305,8 +305,8 @@ vp_state_select(VpState *state, const char *selection)
  * What a reader of the node gets, as a hash: the rows of its version, or, if
  * reading computes them, code and inputs.
  */
-VpHash
-vp_state_input_hash(const VpState *state, int i)
+static VpHash
+input_hash(const VpState *state, int i)
 {
 	const VpNode *node = &state->nodes[i];
 	const VpGraphNode *graph_node = &state->graph->nodes[i];
@@ -324,6 +324,33 @@ vp_state_input_hash(const VpState *state, int i)
 		vp_hash_add(&both[1], vp_hash_bytes(&up->input_hash, sizeof(VpHash), up->id));
 	}
 	return vp_hash_bytes(both, sizeof(both), 0);
+}
+
+static bool
+is_pending(const VpNode *node)
+{
+	return node->action == VP_ACTION_BUILD || node->action == VP_ACTION_MAYBE;
+}
+
+/* Itself; or, if reading computes it, what that needs. */
+static const char *
+waits_for(const VpState *state, int i)
+{
+	const VpGraphNode *graph_node = &state->graph->nodes[i];
+
+	if (is_pending(&state->nodes[i]))
+		return graph_node->display;
+	for (int u = 0; state->nodes[i].in_place && u < graph_node->nup; u++)
+		if (state->nodes[graph_node->up[u]].waits_for != NULL)
+			return state->nodes[graph_node->up[u]].waits_for;
+	return NULL;
+}
+
+void
+vp_state_settle(VpState *state, int i)
+{
+	state->nodes[i].input_hash = input_hash(state, i);
+	state->nodes[i].waits_for = waits_for(state, i);
 }
 
 static bool
@@ -346,12 +373,6 @@ vp_state_lost(const VpState *state)
 			lost = bms_add_member(lost, i);
 	}
 	return lost;
-}
-
-static bool
-is_pending(const VpNode *node)
-{
-	return node->action == VP_ACTION_BUILD || node->action == VP_ACTION_MAYBE;
 }
 
 static const VpHash *
@@ -383,8 +404,8 @@ changed_upstream(const VpState *state, int i, List *upstreams, List *hashes,
 		const VpHash *then = hash_it_was_computed_from(upstreams, hashes,
 													   state->nodes[up].id);
 
-		if (is_pending(&state->nodes[up]))
-			waiting = waiting ? waiting : state->graph->nodes[up].display;
+		if (state->nodes[up].waits_for != NULL)
+			waiting = waiting ? waiting : state->nodes[up].waits_for;
 		else if (then == NULL || !vp_hash_equal(*then, state->nodes[up].input_hash))
 		{
 			*pending = false;
@@ -518,7 +539,7 @@ vp_state_decide(VpState *state, int i, bool force)
 	}
 	if (node->action == VP_ACTION_BUILD && !force && node->cache && !node->invalidated)
 		look_for_stored(state, i);
-	node->input_hash = vp_state_input_hash(state, i);
+	vp_state_settle(state, i);
 }
 
 void
@@ -534,7 +555,7 @@ vp_state_decide_all(VpState *state, Bitmapset *selected, bool force)
 		else
 		{
 			state->nodes[i].action = VP_ACTION_NONE;
-			state->nodes[i].input_hash = vp_state_input_hash(state, i);
+			vp_state_settle(state, i);
 		}
 	}
 }

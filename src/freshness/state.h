@@ -70,6 +70,8 @@ typedef struct VpNode
 	const struct VpVersion *reuse;	/* to be published instead */
 	bool		tolerated;		/* stale, but left alone: max_staleness */
 	VpHash		input_hash;		/* what a downstream that reads it now reads */
+	const char *waits_for;		/* display name of what is built before that
+								 * is certain; or NULL */
 } VpNode;
 
 typedef struct VpState
@@ -99,17 +101,17 @@ extern Bitmapset *vp_state_select(VpState *state, const char *selection);
 extern Bitmapset *vp_state_lost(const VpState *state);
 
 /*
- * Decide for one node whose upstreams are decided: sets action, reason and
- * input_hash.  `pending(upstream)` nodes are those with action BUILD or MAYBE
- * that have not run yet; with them the answer may be MAYBE.
+ * Decide for one node whose upstreams are decided: sets action, reason and what
+ * its readers get.  Nodes with action BUILD or MAYBE have not run yet; with such
+ * upstreams the answer may be MAYBE.
  */
 extern void vp_state_decide(VpState *state, int node, bool force);
 
 /* Decide for all selected nodes, as if nothing had run yet. */
 extern void vp_state_decide_all(VpState *state, Bitmapset *selected, bool force);
 
-/* The hash of what a reader of the node gets. */
-extern VpHash vp_state_input_hash(const VpState *state, int node);
+/* Its action, or those of its upstreams, are others: what does a reader get? */
+extern void vp_state_settle(VpState *state, int node);
 
 extern const char *vp_action_name(VpAction action);
 

@@ -119,7 +119,7 @@ decide_all(VpTasks *tasks)
 		if (tasks->task_of[i] != NULL)
 			decide(tasks, i);
 		else
-			node->input_hash = vp_state_input_hash(state, i);
+			vp_state_settle(state, i);
 		n += node->action == VP_ACTION_BUILD || node->action == VP_ACTION_MAYBE ||
 			node->action == VP_ACTION_REUSE;
 	}
@@ -183,10 +183,8 @@ vp_tasks_begin(VpTasks *tasks, const VpRunRecord *run)
 static void
 settle_inputs(VpTasks *tasks, int i)
 {
-	VpNode	   *node = &tasks->state->nodes[i];
-
-	node->action = VP_ACTION_NONE;
-	node->input_hash = vp_state_input_hash(tasks->state, i);
+	tasks->state->nodes[i].action = VP_ACTION_NONE;
+	vp_state_settle(tasks->state, i);
 }
 
 static const char *

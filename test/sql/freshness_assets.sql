@@ -85,6 +85,10 @@ SELECT l.n AS by_lazy, d.n AS by_declared, u.n AS by_unbuilt FROM fa.by_lazy l, 
 SELECT vibepiper.define_asset('fa.lazy', 'SELECT 11 AS a', lazy => true), vibepiper.define_asset('fa2.unbuilt', 'SELECT 21 AS a');
 SELECT asset, status, reason FROM vibepiper.run('fa', parallel => true);
 SELECT fa_src.stale();
+-- what they were once
+SELECT vibepiper.define_asset('fa.lazy', 'SELECT 10 AS a', lazy => true), vibepiper.define_asset('fa2.unbuilt', 'SELECT 20 AS a');
+SELECT fa_src.stale();
+SELECT fa_src.refresh();
 -- lazy ones of lazy ones, of an asset, of a function, of a table
 CREATE FUNCTION fa_src.one() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END';
 SELECT vibepiper.define_asset('fa.stored', 'SELECT 100 AS n');
@@ -99,6 +103,7 @@ DELETE FROM fa_src.t WHERE id = 3;
 SELECT fa_src.stale();
 SELECT fa_src.refresh();
 SELECT vibepiper.define_asset('fa.stored', 'SELECT 200 AS n');
+SELECT fa_src.stale();
 SELECT fa_src.refresh();
 SELECT fa_src.refresh();
 SELECT vibepiper.define_asset('fa.lazy0', 'SELECT count(*)::int + n + 1000 AS n FROM fa_src.t, fa.stored GROUP BY n', lazy => true);
@@ -183,6 +188,7 @@ SELECT vibepiper.define_asset('fa2.l1', 'SELECT a FROM fa.own', lazy => true);
 SELECT fa_src.refresh();
 SELECT fa_src.refresh();
 INSERT INTO fa_src.t VALUES (7, 'v7');
+SELECT fa_src.stale();
 SELECT fa_src.refresh();
 SELECT a FROM fa.of_lazy;
 INSERT INTO fa_src.t VALUES (8, 'v8');
