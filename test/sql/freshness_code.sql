@@ -385,7 +385,7 @@ SELECT l.n AS by_lazy, f.n AS by_function FROM fc.by_lazy l, fc.by_function f;
 -- (VpMeaning in freshness/meaning.h, of the kind that is last)
 UPDATE vibepiper.version v SET sources = set_byte(v.sources, n, get_byte(v.sources, n) # 1)
 	FROM (SELECT version_id, position(collations IN sources) - 1 + length(collations) AS n
-			FROM vibepiper.version JOIN vibepiper.asset USING (asset_id), (VALUES ('\x09000000'::bytea || decode(repeat('00', 12), 'hex'))) m(collations)
+			FROM vibepiper.version JOIN vibepiper.asset USING (asset_id), (VALUES ('\x0a000000'::bytea || decode(repeat('00', 12), 'hex'))) m(collations)
 			WHERE stub = 'fc.inner1'::regclass AND published) p
 	WHERE v.version_id = p.version_id;
 SELECT fc_src.stale();
