@@ -282,14 +282,15 @@ SELECT fc_src.refresh();
 -- The row type of a table that isn't read, in a query and for a variable
 CREATE TABLE fc_src.row_type (a numeric(10, 2), b int);
 CREATE FUNCTION fc_src.of_row() RETURNS text LANGUAGE plpgsql STABLE AS $$ DECLARE r fc_src.row_type; BEGIN r.a := 1.23; RETURN r.a::text; END $$;
-SELECT vibepiper.define_asset('fc.row1', $$SELECT (jsonb_populate_record(NULL::fc_src.row_type, '{"a": 1, "b": 2}')).b AS n$$);
 SELECT vibepiper.define_asset('fc.row2', 'SELECT fc_src.of_row() AS n');
-SELECT vibepiper.define_asset('fc.row3', 'SELECT to_jsonb(row(1, 2)::fc_src.row_type) AS n');
 SELECT fc_src.refresh();
 ALTER TABLE fc_src.row_type ALTER a TYPE numeric(10, 0);
 SELECT fc_src.stale();
 SELECT fc_src.refresh();
 SELECT n FROM fc.row2;
+SELECT vibepiper.define_asset('fc.row1', $$SELECT (jsonb_populate_record(NULL::fc_src.row_type, '{"a": 1, "b": 2}')).b AS n$$);
+SELECT vibepiper.define_asset('fc.row3', 'SELECT to_jsonb(row(1, 2)::fc_src.row_type) AS n');
+SELECT fc_src.refresh();
 ALTER TABLE fc_src.row_type RENAME b TO c;
 SELECT fc_src.stale();
 SELECT fc_src.refresh();
