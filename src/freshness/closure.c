@@ -76,8 +76,15 @@ add_call(Walk *walk, Oid function)
 }
 
 static bool
+tells_user(Oid function)
+{
+	return function == F_CURRENT_USER || function == F_GETPGUSERNAME;
+}
+
+static bool
 note_function(Oid function, void *context)
 {
+	((Walk *) context)->found.asks_user |= tells_user(function);
 	add_function(context, function);
 	add_call(context, function);
 	return false;
@@ -118,15 +125,18 @@ add_type_of(Walk *walk, Node *node)
 	}
 }
 
-/*
- * A policy's functions are noticed when they are executed, but not what isn't a
- * function.
- */
+/* A policy's functions are noticed when they are executed. */
+static bool
+is_noticed(Walk *walk, Node *node)
+{
+	return walk->in_policy && !IsA(node, SQLValueFunction) && !IsA(node, Var) &&
+		!IsA(node, RangeTblEntry);
+}
+
 static void
 note_unsteady(Walk *walk, Node *node)
 {
-	if (walk->found.unsteady == NULL && !walk->in_body &&
-		!(walk->in_policy && !IsA(node, SQLValueFunction)))
+	if (walk->found.unsteady == NULL && !walk->in_body && !is_noticed(walk, node))
 		walk->found.unsteady = vp_unsteady_node(node);
 }
 
@@ -288,7 +298,7 @@ names_user(const char *words)
 	List	   *names = vp_wording_names(words);
 
 	return vp_wording_has(names, "current_user") || vp_wording_has(names, "current_role") ||
-		vp_wording_has(names, "user");
+		vp_wording_has(names, "user") || vp_wording_has(names, "getpgusername");
 }
 
 static void
@@ -460,6 +470,7 @@ add_functions_met(Walk *walk)
 		Oid			oid = lfirst_oid(lc);
 
 		add_call(walk, oid);
+		walk->found.asks_user |= tells_user(oid);
 		if (oid < FirstNormalObjectId)
 			continue;
 		hashes = list_delete_int(hashes, (int) GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(oid)));

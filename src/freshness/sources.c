@@ -332,17 +332,31 @@ remember_users(StringInfo buf, Header *header, const VpClosure *found)
 		append_meaning(buf, header, NIL, VP_MEANING_ROLE, lfirst_oid(lc), false);
 }
 
+/* These stand in the plan, too; their columns go with the parent's. */
+static List *
+with_their_children(List *relations)
+{
+	List	   *all = list_copy(relations);
+	ListCell   *lc;
+
+	foreach(lc, relations)
+		if (has_subclass(lfirst_oid(lc)))
+		all = list_concat_unique_oid(all, find_all_inheritors(lfirst_oid(lc), NoLock, NULL));
+	return all;
+}
+
 static void
 remember_meanings(StringInfo buf, List *relations, const VpClosure *found, List *path,
 				  Header *header)
 {
+	List	   *followed = with_their_children(found->relations);
 	ListCell   *lc;
 
 	header->by_unlocked = found->functions != NIL || found->types != NIL;
 	foreach(lc, relations)
 		if (has_meaning(lfirst_oid(lc)))
 		append_meaning(buf, header, path, VP_MEANING_RELATION, lfirst_oid(lc),
-					   !list_member_oid(found->relations, lfirst_oid(lc)) ||
+					   !list_member_oid(followed, lfirst_oid(lc)) ||
 					   vp_reads_by_function(lfirst_oid(lc)));
 	foreach(lc, found->functions)
 		append_meaning(buf, header, path, VP_MEANING_FUNCTION, lfirst_oid(lc),

@@ -192,6 +192,25 @@ note_function(Oid function, void *context)
 	return *reason != NULL;
 }
 
+/* What changes by row locks, or when the table is written anew. */
+static char *
+unsteady_column(AttrNumber number)
+{
+	switch (number)
+	{
+		case SelfItemPointerAttributeNumber:
+			return pstrdup("ctid tells how rows are stored");
+		case MaxTransactionIdAttributeNumber:
+			return pstrdup("xmax tells how rows are stored");
+		case MinCommandIdAttributeNumber:
+			return pstrdup("cmin tells how rows are stored");
+		case MaxCommandIdAttributeNumber:
+			return pstrdup("cmax tells how rows are stored");
+		default:
+			return NULL;
+	}
+}
+
 char *
 vp_unsteady_node(Node *node)
 {
@@ -199,8 +218,8 @@ vp_unsteady_node(Node *node)
 
 	if (IsA(node, SQLValueFunction))
 		return unsteady_value((SQLValueFunction *) node);
-	if (IsA(node, Var) && ((Var *) node)->varattno == SelfItemPointerAttributeNumber)
-		return pstrdup("ctid tells where rows are stored");
+	if (IsA(node, Var))
+		return unsteady_column(((Var *) node)->varattno);
 	if (IsA(node, NextValueExpr))
 		return pstrdup("a sequence isn't followed");
 	if (IsA(node, RangeTblEntry) && ((RangeTblEntry *) node)->tablesample != NULL &&
@@ -264,7 +283,10 @@ vp_unsteady_text(const char *text)
 		{"session_user", "SESSION_USER depends on the session"},
 		{"current_catalog", "CURRENT_CATALOG tells of the server's state"},
 		{"current_schema", "CURRENT_SCHEMA tells of the server's state"},
-		{"ctid", "ctid tells where rows are stored"}
+		{"ctid", "ctid tells how rows are stored"},
+		{"xmax", "xmax tells how rows are stored"},
+		{"cmin", "cmin tells how rows are stored"},
+		{"cmax", "cmax tells how rows are stored"}
 	};
 	ListCell   *lc;
 

@@ -10,6 +10,7 @@
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
@@ -457,6 +458,19 @@ add_type(Search *search, HeapTuple tuple)
 		add_object(search, TypeRelationId, form->oid, form->typnamespace);
 }
 
+/* Of any encoding, or of the database's. */
+static void
+look_up_collation(Search *search, const char *name, Oid schema)
+{
+	int			encodings[] = {-1, GetDatabaseEncoding()};
+
+	for (int i = 0; i < (int) lengthof(encodings); i++)
+		add_object(search, CollationRelationId,
+				   GetSysCacheOid3(COLLNAMEENCNSP, Anum_pg_collation_oid, CStringGetDatum(name),
+								   Int32GetDatum(encodings[i]), ObjectIdGetDatum(schema)),
+				   schema);
+}
+
 static void
 look_up(Search *search, const char *name)
 {
@@ -472,6 +486,7 @@ look_up(Search *search, const char *name)
 
 		add_object(search, RelationRelationId, get_relname_relid(name, lfirst_oid(lc)),
 				   lfirst_oid(lc));
+		look_up_collation(search, name, lfirst_oid(lc));
 		if (!HeapTupleIsValid(type))
 			continue;
 		add_type(search, type);
@@ -495,6 +510,15 @@ look_at_relation(Search *search, HeapTuple tuple)
 
 	if (vp_wording_has(search->names, NameStr(form->relname)))
 		add_object(search, RelationRelationId, form->oid, form->relnamespace);
+}
+
+static void
+look_at_collation(Search *search, HeapTuple tuple)
+{
+	Form_pg_collation form = (Form_pg_collation) GETSTRUCT(tuple);
+
+	if (vp_wording_has(search->names, NameStr(form->collname)))
+		add_object(search, CollationRelationId, form->oid, form->collnamespace);
 }
 
 static void
@@ -548,6 +572,8 @@ look_up_all(Search *search)
 		go_through(search, RelationRelationId, ClassOidIndexId, Anum_pg_class_oid,
 				   look_at_relation);
 		go_through(search, TypeRelationId, TypeOidIndexId, Anum_pg_type_oid, look_at_type);
+		go_through(search, CollationRelationId, CollationOidIndexId, Anum_pg_collation_oid,
+				   look_at_collation);
 		return;
 	}
 	foreach(lc, search->names)

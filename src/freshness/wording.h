@@ -46,7 +46,7 @@ extern List *vp_wording_schemas(const char *search_path);
 extern char *vp_wording_paths(const char *search_path, List *functions);
 
 /*
- * Users' functions, relations, types and operators that such a text may mean:
+ * Users' functions, relations, types, operators and collations that such a text may mean:
  * in the schemas of the path and in those that it names.  ObjectAddress *,
  * sorted.
  */

@@ -8,9 +8,11 @@
 #include "access/transam.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "common/extension.h"
@@ -40,16 +42,49 @@ is_user_code(Oid funcid, void *context)
 	return may_query;
 }
 
+/* The server's functions that make rows of such a type check its domains. */
+static bool
+has_user_type(Node *node)
+{
+	Oid			type;
+
+	switch (nodeTag(node))
+	{
+		case T_Const:
+		case T_Param:
+		case T_FuncExpr:
+		case T_CoerceViaIO:
+			type = getBaseType(exprType(node));
+			break;
+		default:
+			return false;
+	}
+	if (OidIsValid(get_element_type(type)))
+		type = get_element_type(type);
+	return type >= FirstNormalObjectId &&
+		(get_typtype(type) == TYPTYPE_COMPOSITE || get_typtype(type) == TYPTYPE_DOMAIN);
+}
+
+/* An operator of the users' own orders, or compares, by a class of theirs. */
+static bool
+has_user_order(Node *node)
+{
+	return IsA(node, SortGroupClause) &&
+		(((SortGroupClause *) node)->sortop >= FirstNormalObjectId ||
+		 ((SortGroupClause *) node)->eqop >= FirstNormalObjectId);
+}
+
 static bool
 calls_user_code(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
 	if (check_functions_in_node(node, is_user_code, context) ||
-		IsA(node, CoerceToDomain))
+		IsA(node, CoerceToDomain) || has_user_type(node) || has_user_order(node))
 		return true;
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, calls_user_code, context, 0);
+		return query_tree_walker((Query *) node, calls_user_code, context,
+								 QTW_EXAMINE_SORTGROUP);
 	return expression_tree_walker(node, calls_user_code, context);
 }
 

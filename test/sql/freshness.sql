@@ -428,6 +428,15 @@ SELECT fr_src.stale(), fr_src.refresh();
 ALTER TABLE fr_src.wide RENAME k TO key;
 SELECT fr_src.stale(), fr_src.refresh();
 SELECT (SELECT k FROM fr.narrow), (SELECT k FROM fr.joined), (SELECT j FROM fr.rows), (SELECT j FROM fr.by_function) AS by_function;
+-- the same of who has children
+CREATE TABLE fr_src.ranged (id int, v int) PARTITION BY RANGE (id);
+CREATE TABLE fr_src.ranged1 PARTITION OF fr_src.ranged FOR VALUES FROM (1) TO (10);
+INSERT INTO fr_src.ranged VALUES (1, 1);
+SELECT vibepiper.define_asset('fr.ranged', 'SELECT id FROM fr_src.ranged');
+SELECT fr_src.refresh();
+ALTER TABLE fr_src.ranged ADD COLUMN z int;
+ALTER TABLE fr_src.ranged RENAME v TO w;
+SELECT fr_src.stale(), fr_src.refresh();
 -- A policy for other roles
 CREATE ROLE fr_role;
 CREATE TABLE fr_src.secured (n int);

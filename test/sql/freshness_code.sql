@@ -318,6 +318,16 @@ SELECT action, reason FROM vibepiper.plan('fc', 'lexized');
 SELECT fc_src.refresh() IS NOT NULL;
 SELECT l FROM fc.lexized;
 
+-- A collation that a text names
+CREATE COLLATION fc_src.co (LOCALE = 'C');
+CREATE FUNCTION fc_src.collated() RETURNS bool LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN 'a' < 'B' COLLATE fc_src.co; END $$;
+SELECT vibepiper.define_asset('fc.collated', 'SELECT fc_src.collated() AS n');
+SELECT fc_src.refresh();
+DROP COLLATION fc_src.co;
+CREATE COLLATION fc_src.co (LOCALE = 'POSIX');
+SELECT action, reason FROM vibepiper.plan('fc', 'collated');
+SELECT fc_src.refresh() IS NOT NULL;
+
 -- The name of who computes it
 SELECT vibepiper.define_pipeline('fc_user');
 CREATE FUNCTION fc_src.who() RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN current_user; END';
@@ -333,11 +343,13 @@ SELECT count(*) FROM vibepiper.define_assets('fc_user', '[
 	{"name": "function", "query": "SELECT fc_src.who() AS u"},
 	{"name": "definer", "query": "SELECT fc_src.definer() AS u"},
 	{"name": "policy", "query": "SELECT u FROM fc_src.of_users"},
+	{"name": "by_name", "query": "SELECT getpgusername()::text AS u"},
 	{"name": "other", "query": "SELECT 1 AS u"}]');
 GRANT USAGE, CREATE ON SCHEMA fc_user TO fc_role;
 ALTER VIEW fc_user.query OWNER TO fc_role;
 ALTER VIEW fc_user.function OWNER TO fc_role;
 ALTER VIEW fc_user.policy OWNER TO fc_role;
+ALTER VIEW fc_user.by_name OWNER TO fc_role;
 ALTER VIEW fc_user.other OWNER TO fc_role;
 SELECT asset, status FROM vibepiper.run('fc_user') ORDER BY asset;
 CREATE ROLE fc_unrelated;

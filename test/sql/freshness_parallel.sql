@@ -57,6 +57,25 @@ SELECT asset, status FROM vibepiper.run('fp', parallel => false) WHERE status <>
 SELECT fp_src.differs();
 SELECT asset, status FROM vibepiper.run('fp') WHERE status <> 'cached' ORDER BY asset;
 
+
+-- What the server's own functions call: an order of the users', a domain in a row type
+CREATE FUNCTION fp_src.cmp(a int, b int) RETURNS int LANGUAGE plpgsql STABLE PARALLEL SAFE AS 'BEGIN RETURN btint4cmp(a, b) * (SELECT CASE WHEN max(x) < 10 THEN 1 ELSE -1 END FROM fp.up); END';
+CREATE OPERATOR fp_src.<# (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt);
+CREATE OPERATOR fp_src.=# (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
+CREATE OPERATOR fp_src.># (LEFTARG = int, RIGHTARG = int, FUNCTION = int4gt);
+CREATE OPERATOR CLASS fp_src.ints FOR TYPE int USING btree AS OPERATOR 1 fp_src.<#, OPERATOR 3 fp_src.=#, OPERATOR 5 fp_src.>#, FUNCTION 1 fp_src.cmp(int, int);
+CREATE FUNCTION fp_src.small(v int) RETURNS bool LANGUAGE plpgsql STABLE PARALLEL SAFE AS 'BEGIN RETURN (SELECT max(x) FROM fp_src.k) < 1000; END';
+CREATE DOMAIN fp_src.small AS int CHECK (fp_src.small(VALUE));
+CREATE TYPE fp_src.pair AS (a fp_src.small);
+SELECT count(*) FROM vibepiper.define_assets('fp', '[
+	{"name": "ordered", "query": "SELECT i FROM fp_src.big ORDER BY i USING OPERATOR(fp_src.<#) LIMIT 1", "depends_on": ["fp.up"]},
+	{"name": "populated", "query": "SELECT max((json_populate_record(NULL::fp_src.pair, json_build_object(''a'', i))).a) AS n FROM fp_src.big"}]');
+SELECT asset, status FROM vibepiper.run('fp', 'ordered populated') ORDER BY asset;
+UPDATE fp_src.s SET x = 10;
+UPDATE fp_src.k SET x = 10;
+SELECT asset, status, reason FROM vibepiper.run('fp', '+ordered +populated') ORDER BY asset;
+SELECT i FROM fp.ordered;
+
 RESET vibepiper.progress;
 SELECT vibepiper.drop_pipeline('fp', cascade => true);
 DROP SCHEMA fp, fp_src CASCADE;

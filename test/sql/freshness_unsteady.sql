@@ -142,15 +142,26 @@ DROP SCHEMA fu_hidden CASCADE;
 
 -- Where and in whose database
 CREATE FUNCTION fu_src.schema_of_text() RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN current_schema; END';
+CREATE ROLE fu_policy;
+CREATE TABLE fu_src.stored (id int);
+ALTER TABLE fu_src.stored ENABLE ROW LEVEL SECURITY;
+CREATE POLICY first ON fu_src.stored USING (ctid <= '(0,2)');
+CREATE FUNCTION fu_src.reads_stored() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT count(*) FROM fu_src.stored); END';
 SELECT vibepiper.define_pipeline('fu_more');
 SELECT count(*) FROM vibepiper.define_assets('fu_more', '[
 	{"name": "schema", "query": "SELECT current_schema::text AS x"},
 	{"name": "schema_of_text", "query": "SELECT fu_src.schema_of_text() AS x"},
 	{"name": "catalog", "query": "SELECT current_catalog::text AS x"},
 	{"name": "ctid", "query": "SELECT ctid::text AS x FROM fu_src.t"},
+	{"name": "locked", "query": "SELECT xmax::text AS x FROM fu_src.t"},
+	{"name": "policy", "query": "SELECT fu_src.reads_stored() AS x"},
 	{"name": "age", "query": "SELECT age(xmin) AS x FROM fu_src.t"},
 	{"name": "zone", "query": "SELECT (time ''12:00'')::timetz AS x"},
 	{"name": "user", "query": "SELECT current_user::text AS x"}]');
+GRANT SELECT ON fu_src.stored TO fu_policy;
+GRANT USAGE ON SCHEMA fu_src TO fu_policy;
+GRANT CREATE ON SCHEMA fu_more TO fu_policy;
+ALTER VIEW fu_more.policy OWNER TO fu_policy;
 SELECT count(*) FROM vibepiper.run('fu_more');
 SELECT asset, action, reason FROM vibepiper.plan('fu_more') ORDER BY asset;
 SELECT vibepiper.drop_pipeline('fu_more', cascade => true);
@@ -218,4 +229,4 @@ RESET vibepiper.progress;
 SELECT vibepiper.drop_pipeline('fu', cascade => true);
 DROP SCHEMA fu, fu_src CASCADE;
 DROP SERVER fu_files;
-DROP ROLE fu_role, fu_exempt;
+DROP ROLE fu_role, fu_exempt, fu_policy;
