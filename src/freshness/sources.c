@@ -376,7 +376,6 @@ remember_meanings(StringInfo buf, List *relations, const VpClosure *found, List 
 		remember_users(buf, header, found);
 }
 
-
 /* Did a row come to be, as it is, after the asset began to be computed? */
 static bool
 wrote_since(TransactionId xmin)
