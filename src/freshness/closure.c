@@ -60,7 +60,7 @@ add_function(Walk *walk, Oid function)
 		walk->found.functions = list_append_unique_oid(walk->found.functions, function);
 }
 
-/* Row types of tables follow these; their columns are compared where they are read. */
+/* Those of tables' rows, too: they may be made without reading the table. */
 static void
 add_type(Walk *walk, Oid type)
 {

@@ -3,7 +3,7 @@
  *	  What the objects are by which a version was computed: tables' columns,
  *	  views' queries, functions' bodies and what they name, types, operators.
  *
- * Hashes of what the catalogs say.  But for two kinds they are compared only
+ * Hashes of what the catalogs say.  But for the last kinds they are compared only
  * after somebody altered something in the database (see freshness/altered.h),
  * so they may take some microseconds each.
  */
@@ -18,11 +18,12 @@
 
 typedef enum VpMeaningKind
 {
-	VP_MEANING_RELATION,		/* columns and policies, or a view's query */
+	VP_MEANING_RELATION,		/* policies, columns if by name, or a view's
+								 * query */
 	VP_MEANING_TYPE,
 	VP_MEANING_FUNCTION,
 	VP_MEANING_WORDING,			/* the objects that a function's text may name */
-	VP_MEANING_ROLE,			/* its name; compared as those below */
+	VP_MEANING_ROLE,			/* its name; always compared, as those below */
 
 	/* of the whole database, with objid 0 */
 	VP_MEANING_CASTS,			/* the users' casts and classes of operators */
@@ -44,7 +45,7 @@ typedef struct VpMeaning
 {
 	VpMeaningKind kind;
 	Oid			objid;
-	bool		by_name;		/* its name, and those of columns, count, too */
+	bool		by_name;		/* its name counts, too, and so do columns */
 	VpHash		hash;
 } VpMeaning;
 

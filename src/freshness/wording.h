@@ -46,9 +46,9 @@ extern List *vp_wording_schemas(const char *search_path);
 extern char *vp_wording_paths(const char *search_path, List *functions);
 
 /*
- * Users' functions, relations, types, operators and collations that such a text may mean:
- * in the schemas of the path and in those that it names.  ObjectAddress *,
- * sorted.
+ * Users' functions, relations, types, operators and collations that such a text
+ * may mean: in the schemas of the path and in those that it names.
+ * ObjectAddress *, sorted.
  */
 extern List *vp_wording_objects(const char *text, List *path);
 
