@@ -155,6 +155,8 @@ sub end_run
 my %changed;
 my %writers;
 my %prepared;
+# Of these only locks tell what they wrote, perhaps no row
+my %outlived_crash;
 # What functions and definitions were when they were run last
 my %plus_then;
 my %other_then = map { $_ => -1 } @assets;
@@ -282,7 +284,9 @@ my @steps = (
 	[ 4, prepare => sub { my $s = shift; return unless $s->{open} && !$s->{exclusive} && !$s->{looked} && keys %prepared < 5; my $name = 'g' . ++$gid; my $changes = $s->{changed};
 		defined say_to($s, "PREPARE TRANSACTION '$name'") and $prepared{$name} = $changes; @$s{qw(open changed stack exclusive)} = (0, {}, [], 0); } ],
 	[ 3, commit_prepared => sub { my ($s) = @_; return if $s->{open}; my $name = pick(keys %prepared) or return;
-		defined say_to($s, "COMMIT PREPARED '$name'") and commit_changes(delete $prepared{$name}); } ],
+		defined say_to($s, "COMMIT PREPARED '$name'") or return;
+		commit_changes(delete $prepared{$name});
+		$more_allowed ||= 1 if $outlived_crash{$name}; } ],
 	[ 2, rollback_prepared => sub { my ($s) = @_; return if $s->{open}; my $name = pick(keys %prepared) or return;
 		defined say_to($s, "ROLLBACK PREPARED '$name'") and delete $prepared{$name}; } ],
 	[ 6, run => sub { run_and_check() } ],
@@ -293,6 +297,7 @@ my @steps = (
 	[ 0.15, restart => sub { end_sessions(); $node->restart; begin_again('restart'); } ],
 	# the keeper rebuilds what was lost, and takes what has changed with it
 	[ 0.15, crash => sub { end_sessions(); $node->stop('immediate'); $node->start;
+		@outlived_crash{ keys %prepared } = (1) x keys %prepared;
 		$node->poll_query_until('postgres', q{SELECT (SELECT count(*) FROM vibepiper.assets WHERE state = 'lost') + (SELECT count(*) FROM vibepiper.runs WHERE status = 'running') = 0});
 		begin_again('crash'); } ]);
 
